@@ -1,0 +1,16 @@
+"""What model authors import, and one folder for each of their backends."""
+
+from backends.base import LabelStudioMLBase
+from backends.errors import BackendError, InvalidPrediction, LabelConfigError
+from backends.functions import predict_fn, update_fn
+from backends.response import ModelResponse
+
+__all__ = [
+    "BackendError",
+    "InvalidPrediction",
+    "LabelConfigError",
+    "LabelStudioMLBase",
+    "ModelResponse",
+    "predict_fn",
+    "update_fn",
+]

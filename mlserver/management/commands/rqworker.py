@@ -1,0 +1,33 @@
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import DatabaseError
+from django_rq.management.commands import rqworker
+
+from mlserver.management.children import leave_at_once, when_parent_is_gone
+from registry import training
+
+
+class Command(rqworker.Command):  # type: ignore[misc]
+    """Run an RQ worker, having queued first what waits for training."""
+
+    help = "Runs an RQ worker on the named queues, or on the default one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--exit-with-parent",
+            type=int,
+            metavar="PID",
+            help="Stop at once, in the middle of a job too, when the parent is no longer the process of this id.",
+        )
+
+    def handle(self, *queues: str, exit_with_parent: int | None = None, **options: Any) -> None:
+        if exit_with_parent is not None:
+            # Nothing is lost: events that were not trained on wait in Postgres.
+            when_parent_is_gone(exit_with_parent, leave_at_once)
+        try:
+            training.enqueue_pending()
+        except DatabaseError as exc:
+            raise CommandError(f"The database is not ready; run ./manage.py migrate first. ({exc})") from exc
+        super().handle(*(queues or ("default",)), **options)

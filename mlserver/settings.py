@@ -1,0 +1,166 @@
+"""Django settings. Every environment variable of the server is read here, through env.py."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from mlserver.env import env_bool, env_int, env_list, env_secret, env_str
+from mlserver.secret_key import local_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env_str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+
+DEBUG = env_bool("DEBUG", False)
+LOG_LEVEL = env_str("LOG_LEVEL", "INFO").upper()
+
+# --- Engines -------------------------------------------------------------------------------------
+
+DATABASE_URL = env_secret("DATABASE_URL")
+REDIS_URL = env_secret("REDIS_URL")
+EMBEDDED_POSTGRES = not DATABASE_URL
+EMBEDDED_REDIS = not REDIS_URL
+
+if EMBEDDED_POSTGRES:
+    _database: dict[str, Any] = {"ENGINE": "mlserver.embedded", "NAME": "mlserver"}
+else:
+    _database = dict(dj_database_url.parse(DATABASE_URL))
+    if _database["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_URL must name a Postgres database: postgresql://user:password@host/name.")
+
+# A connection lives as long as its thread. No health check per request: it would double the
+# queries of a predict; a lost connection is retried where the request looks its project up.
+DATABASES = {"default": _database | {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if EMBEDDED_REDIS:
+    # django-rq takes its client from a cache: the one way to have a client that starts its server.
+    CACHES["embedded_redis"] = {"BACKEND": "mlserver.embedded.redis_client.EngineCache", "LOCATION": str(VAR_DIR)}
+    _redis = {"USE_REDIS_CACHE": "embedded_redis"}
+else:
+    _redis = {"URL": REDIS_URL}
+
+# A job drains every waiting fit of one project, so it has no time limit of its own.
+RQ_QUEUES = {"default": _redis | {"DEFAULT_TIMEOUT": -1}}
+RQ = {"COMMIT_MODE": "on_db_commit"}
+
+# --- Security ------------------------------------------------------------------------------------
+
+SECRET_KEY = env_secret("SECRET_KEY")
+if not SECRET_KEY:
+    if not (EMBEDDED_POSTGRES or DEBUG):
+        raise ImproperlyConfigured(
+            "Set SECRET_KEY (or SECRET_KEY_FILE) to 50 or more random characters. "
+            "It signs sessions and stored pickles, so keep it the same on every web and worker process."
+        )
+    SECRET_KEY = local_secret_key(VAR_DIR)
+
+SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
+
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "*")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env_bool("SECURE_COOKIES", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BEHIND_TLS_PROXY", False) else None
+SILENCED_SYSTEM_CHECKS = [
+    "security.W004",  # HSTS and
+    "security.W008",  # the redirect to HTTPS belong to the proxy in front of the server.
+]
+
+BASIC_AUTH_USER = env_str("BASIC_AUTH_USER")
+BASIC_AUTH_PASS = env_secret("BASIC_AUTH_PASS")
+URL_TOKEN = env_secret("URL_TOKEN")
+if bool(BASIC_AUTH_USER) != bool(BASIC_AUTH_PASS):
+    raise ImproperlyConfigured("Set both BASIC_AUTH_USER and BASIC_AUTH_PASS, or neither.")
+
+# --- Backends ------------------------------------------------------------------------------------
+
+ML_BACKEND = env_str("ML_BACKEND", "text_classifier")
+BACKENDS_PATH = [Path(part).resolve() for part in env_list("BACKENDS_PATH", separator=os.pathsep)]
+LABEL_STUDIO_URL = env_str("LABEL_STUDIO_URL")
+LABEL_STUDIO_API_KEY = env_secret("LABEL_STUDIO_API_KEY")
+MAX_BODY_MB = env_int("MAX_BODY_MB", 100, minimum=1)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_MB * 1024 * 1024
+PREDICT_QUEUE_SECONDS = env_int("PREDICT_QUEUE_SECONDS", 60, minimum=1)
+MAX_WARM_INSTANCES = env_int("MAX_WARM_INSTANCES", 32, minimum=1)
+
+# --- Django --------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "mlserver",  # before django_rq and staticfiles, whose rqworker and runserver it extends
+    "registry",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_rq",
+]
+
+# Pages in a browser pass through these. The ML protocol passes through none of them: see wsgi.py.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+ROOT_URLCONF = "mlserver.urls"
+WSGI_APPLICATION = "mlserver.wsgi.application"
+# LS calls /predict and /webhook without a trailing slash; a redirect would turn its POST into a GET.
+APPEND_SLASH = False
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+LANGUAGE_CODE = "en-us"
+USE_TZ = True
+TIME_ZONE = env_str("TIME_ZONE", "UTC")
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "mlserver.protocol.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "mlserver.logs.SecretMaskingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+        "django.server": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+        "rq.worker": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+    },
+}

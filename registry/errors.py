@@ -1,0 +1,29 @@
+"""What can go wrong in the registry. All derive from RegistryError."""
+
+
+class RegistryError(Exception):
+    """Base of the errors of this package; its text says what to change."""
+
+
+class InvalidProjectKey(RegistryError):
+    """A project is named in a form that Label Studio does not use."""
+
+
+class StateError(RegistryError):
+    """A state value cannot be stored, or must not be loaded."""
+
+
+class VersionError(RegistryError):
+    """A version cannot be made or made live."""
+
+
+class ParentNotLive(VersionError):
+    """What was learnt stands on a version that is live no more."""
+
+
+class BackendFailed(RegistryError):
+    """The backend's own code raised; the cause is chained, and is nothing for a client to see."""
+
+
+class Busy(RegistryError):
+    """Every slot of a model is taken, for longer than a request can wait."""

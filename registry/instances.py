@@ -1,0 +1,33 @@
+"""Build a backend for a project, on the state it is to see."""
+
+from django.conf import settings
+
+from backends import loading
+from backends.base import LabelStudioMLBase
+from backends.label_studio import LabelStudio
+from registry.models import Project
+from registry.state import LiveState, StagedState
+
+
+def backend_class(name: str) -> type[LabelStudioMLBase]:
+    """Return the backend's class, importing it at its first use in this process."""
+    return loading.load(name, settings.BACKENDS_PATH)
+
+
+def build(project: Project, state: LiveState | StagedState, label_config: str | None) -> LabelStudioMLBase:
+    """Make an instance of the project's backend. Its `setup()` runs here, and may raise anything."""
+    return backend_class(project.backend).build(
+        state=state,
+        project_id=str(project.ls_id),
+        label_config=label_config or None,
+        extra_params=project.extra_params,
+        label_studio=label_studio_of(project),
+    )
+
+
+def label_studio_of(project: Project) -> LabelStudio:
+    """Return where and as whom to ask Label Studio: the operator's settings, else what it sent."""
+    return LabelStudio(
+        url=settings.LABEL_STUDIO_URL or project.label_studio_url,
+        token=settings.LABEL_STUDIO_API_KEY or project.access_token,
+    )

@@ -1,0 +1,9 @@
+"""The tables of the registry, one module per subject."""
+
+from registry.models.event import Event
+from registry.models.project import Project
+from registry.models.run import TrainingRun
+from registry.models.state import Blob, StateEntry
+from registry.models.version import ModelVersion, Promotion
+
+__all__ = ["Blob", "Event", "ModelVersion", "Project", "Promotion", "StateEntry", "TrainingRun"]

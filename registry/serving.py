@@ -1,0 +1,169 @@
+"""Warm instances: a backend is built once per process, project and live version, and kept."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+
+from backends.base import LabelStudioMLBase
+from backends.errors import BackendError
+from backends.response import to_results
+from backends.signatures import call_accepting
+from registry import instances
+from registry.errors import BackendFailed, Busy
+from registry.models import Project
+from registry.state import LiveState
+
+SETUP_WAIT_SECONDS = 1.0
+
+
+@contextmanager
+def _authors_code(what: str) -> Iterator[None]:
+    """Let errors pass that explain themselves; wrap every other one, whose text is not for clients."""
+    try:
+        yield
+    except BackendError:
+        raise
+    except (Exception, SystemExit) as exc:  # sys.exit() in a model must not end the server
+        raise BackendFailed(f"{what} raised.") from exc
+
+
+class WarmInstance:
+    """A backend ready to predict for one project, at one version and with one labelling config."""
+
+    def __init__(self, project: Project, label_config: str | None) -> None:
+        self._state = LiveState(project.pk)
+        with _authors_code("setup()"):
+            self.backend: LabelStudioMLBase = instances.build(project, self._state, label_config)
+        self.label_config = label_config
+        # setup() may have declared a version, so what is live is read after it.
+        project.refresh_from_db(fields=["live", "generation", "state_revision"])
+        self._generation = project.generation
+        self._revision = project.state_revision
+        self._slots = threading.BoundedSemaphore(max(1, self.backend.max_concurrency))
+        self._refreshing = threading.Lock()
+
+    def fits(self, project: Project, label_config: str | None) -> bool:
+        """Return whether it is of the version that is live, and of that labelling config."""
+        return self._generation == project.generation and self.label_config == label_config
+
+    def refresh(self, project: Project) -> None:
+        """Take up what other processes have written since."""
+        with self._refreshing:
+            if self._revision != project.state_revision:
+                self._revision = project.state_revision
+                self._state.forget()
+        self.backend.set_extra_params(project.extra_params)
+
+    @property
+    def version_name(self) -> str:
+        """The name of the version it serves."""
+        return self._state.version.name
+
+    @contextmanager
+    def slot(self) -> Iterator[LabelStudioMLBase]:
+        """Lend the backend to as many callers at once as it allows; raise Busy after a long wait."""
+        if not self._slots.acquire(timeout=settings.PREDICT_QUEUE_SECONDS):
+            raise Busy(f"The model was busy for {settings.PREDICT_QUEUE_SECONDS} s. Try again, or add web processes.")
+        try:
+            yield self.backend
+        finally:
+            self._slots.release()
+
+
+class InstancePool:
+    """The warm instances of one process, the least recently used one dropped first."""
+
+    def __init__(self) -> None:
+        self._instances: OrderedDict[int, WarmInstance] = OrderedDict()
+        self._building: dict[int, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, project: Project, label_config: str | None) -> WarmInstance:
+        """Return the project's instance, built first where there is none that fits."""
+        instance = self._fitting(project, label_config)
+        if instance is None:
+            with self._lock:
+                building = self._building.setdefault(project.pk, threading.Lock())
+            with building:
+                instance = self._fitting(project, label_config)
+                if instance is None:
+                    instance = self._keep(project.pk, WarmInstance(project, label_config))
+        instance.refresh(project)
+        return instance
+
+    def has(self, project: Project, label_config: str | None) -> bool:
+        """Return whether the project's instance is built and fits."""
+        return self._fitting(project, label_config) is not None
+
+    def clear(self) -> None:
+        """Drop every instance."""
+        with self._lock:
+            self._instances.clear()
+
+    def _fitting(self, project: Project, label_config: str | None) -> WarmInstance | None:
+        with self._lock:
+            instance = self._instances.get(project.pk)
+            if instance is None or not instance.fits(project, label_config):
+                return None
+            self._instances.move_to_end(project.pk)
+            return instance
+
+    def _keep(self, project_id: int, instance: WarmInstance) -> WarmInstance:
+        with self._lock:
+            self._instances[project_id] = instance
+            self._instances.move_to_end(project_id)
+            while len(self._instances) > settings.MAX_WARM_INSTANCES:
+                self._instances.popitem(last=False)
+        return instance
+
+
+pool = InstancePool()
+
+
+def predict(
+    project: Project, tasks: list[dict[str, Any]], *, label_config: str | None, context: Any, **params: Any
+) -> list[Any]:
+    """Return Label Studio's `results` for the tasks: one item each, in order.
+
+    Raise Busy, BackendFailed, or a BackendError that says what is wrong with config or prediction.
+    """
+    if label_config is None:
+        label_config = Project.objects.values_list("label_config", flat=True).get(pk=project.pk) or None
+    instance = pool.get(project, label_config)
+    with instance.slot() as backend:
+        version = instance.version_name
+        with _authors_code("predict()"):
+            answer = call_accepting(backend.predict, tasks, context=context, **params)
+    return to_results(answer, len(tasks), version)
+
+
+def warm(project: Project, label_config: str | None) -> str:
+    """Start building the project's instance and return the name of the version that will serve.
+
+    Waits for the instance a second at most: Label Studio gives /setup three. Raise what the
+    backend's setup() raised by then.
+    """
+    if project.live is not None and pool.has(project, label_config):
+        return project.live.name
+    failures: list[Exception] = []
+
+    def build() -> None:
+        try:
+            pool.get(project, label_config)
+        except Exception as exc:
+            failures.append(exc)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=build, name=f"warm-{project.pk}", daemon=True)
+    thread.start()
+    thread.join(SETUP_WAIT_SECONDS)
+    if failures:
+        raise failures[0]
+    live = Project.objects.select_related("live").only("live__name").get(pk=project.pk).live
+    return live.name if live else LabelStudioMLBase.INITIAL_MODEL_VERSION

@@ -220,7 +220,7 @@ class LabelStudioMLBase:
             )
         except ValueError as exc:
             raise LabelConfigError(
-                f"This backend needs a {_alternatives(control_type)} tag over a {_alternatives(object_type)} tag, "
+                f"This backend needs {_alternatives(control_type)} over {_alternatives(object_type)}, "
                 "and the project's labelling config has none."
             ) from exc
         return from_name, to_name, value
@@ -277,4 +277,4 @@ class LabelStudioMLBase:
 
 
 def _alternatives(tag: str | tuple[str, ...]) -> str:
-    return tag if isinstance(tag, str) else " or ".join(tag)
+    return " or ".join(f"<{name}>" for name in ([tag] if isinstance(tag, str) else tag))

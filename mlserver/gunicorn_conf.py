@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import connections
+from django.core.management import CommandError, call_command
+from django.db import Error, connections
 from django.urls import get_resolver
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
@@ -28,7 +29,7 @@ bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 proc_name = "mlserver"
 workers = env_int("WEB_WORKERS", 2, minimum=1)
 worker_class = "gthread"
-threads = env_int("WEB_THREADS", 8, minimum=1)
+threads = env_int("WEB_THREADS", 4, minimum=1)
 preload_app = True
 # The parser in C wherever its wheel is installed, else the one in Python.
 http_parser = "auto"
@@ -46,7 +47,7 @@ keepalive = 75
 
 loglevel = settings.LOG_LEVEL.lower()
 accesslog = "-" if env_bool("ACCESS_LOG", False) else None
-access_log_format = '%(h)s "%(r)s" %(s)s %(b)s %(M)sms'
+access_log_format = '%(h)s %(t)s "%(r)s" %(s)s %(b)s %(M)sms'
 
 
 class MaskingLogger(Logger):  # type: ignore[misc]
@@ -94,11 +95,14 @@ def post_worker_init(worker: Any) -> None:
 
 def _start_engines(log: Any) -> None:
     try:
-        if settings.EMBEDDED_POSTGRES:
-            ensure_postgres(settings.VAR_DIR)
         if settings.EMBEDDED_REDIS:
             ensure_redis(settings.VAR_DIR)
-    except EngineError as exc:
+        if settings.EMBEDDED_POSTGRES:
+            ensure_postgres(settings.VAR_DIR)
+            # A database that nobody has configured, nobody has prepared.
+            call_command("migrate", interactive=False, verbosity=0)
+            call_command("ensureadmin")
+    except (EngineError, CommandError, Error) as exc:
         log.error("%s", exc)
 
 

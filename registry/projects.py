@@ -1,16 +1,35 @@
 """Find a project by what Label Studio says of it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models import F
 
 from registry.errors import InvalidProjectKey
 from registry.models import Project
 
 _KEY = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?", re.ASCII)
+
+
+_COLUMNS = "SELECT id, generation, state_revision FROM registry_project WHERE backend = %s AND ls_id = %s"
+_EXACT = f"{_COLUMNS} AND ls_created = %s"
+_NEWEST = f"{_COLUMNS} ORDER BY ls_created DESC LIMIT 1"
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What tells a process whether its warm instance is still the right one."""
+
+    project_id: int
+    generation: int
+    """Counts the versions made live; another one calls for a new instance."""
+    revision: int
+    """Counts the writes to the live version; another one calls for reading the state again."""
 
 
 @dataclass(frozen=True)
@@ -49,29 +68,61 @@ def find(backend: str, key: ProjectKey) -> Project | None:
     return rows.order_by("-ls_created").first()
 
 
+def standing(backend: str, key: ProjectKey) -> Standing:
+    """Return how the project stands; one that Label Studio names for the first time is made.
+
+    Asked before every prediction, so it is one indexed query, past the ORM: building the same
+    query through it costs ten times what Postgres takes to answer.
+    """
+    row = _on_a_living_connection(lambda: _standing(backend, key))
+    if row is None:
+        project = find_or_create(backend, key)
+        return Standing(project.pk, project.generation, project.state_revision)
+    return Standing(*row)
+
+
 def find_or_create(backend: str, key: ProjectKey) -> Project:
     """Return the project, made where Label Studio names it for the first time."""
-    try:
-        project = find(backend, key)
-    except (OperationalError, InterfaceError):
-        # The connection outlives requests, and the database may have been restarted since the
-        # last one. Ask once more on a new connection; a database that is away raises again.
-        if connection.in_atomic_block:
-            raise
-        connection.close()
-        project = find(backend, key)
+    project = _on_a_living_connection(lambda: find(backend, key))
     if project is None:
         project, _ = Project.objects.get_or_create(backend=backend, ls_id=key.ls_id, ls_created=key.created or 0)
     return project
 
 
 def remember(project: Project, **facts: Any) -> None:
-    """Store what Label Studio said of the project, where it is news."""
+    """Store what Label Studio said of the project, where it is news; instances then read it anew."""
     news = {name: value for name, value in facts.items() if getattr(project, name) != value}
+    if not news:
+        return
     for name, value in news.items():
         setattr(project, name, value)
-    if news:
-        project.save(update_fields=list(news))
+    project.save(update_fields=list(news))
+    Project.objects.filter(pk=project.pk).update(state_revision=F("state_revision") + 1)
+
+
+def _standing(backend: str, key: ProjectKey) -> tuple[int, int, int] | None:
+    with connection.cursor() as cursor:
+        if key.created is None:
+            cursor.execute(_NEWEST, [backend, key.ls_id])
+        else:
+            cursor.execute(_EXACT, [backend, key.ls_id, key.created])
+        row: tuple[int, int, int] | None = cursor.fetchone()
+        return row
+
+
+def _on_a_living_connection(ask: Callable[[], Answer]) -> Answer:
+    """Ask once more on a new connection where the old one is lost.
+
+    A connection outlives requests, and the database may have been restarted since the last one. A
+    database that is away raises again.
+    """
+    try:
+        return ask()
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        return ask()
 
 
 def _epoch(created_at: Any) -> int | None:

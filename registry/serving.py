@@ -16,6 +16,7 @@ from backends.signatures import call_accepting
 from registry import instances
 from registry.errors import BackendFailed, Busy
 from registry.models import Project
+from registry.projects import Standing
 from registry.state import LiveState
 
 SETUP_WAIT_SECONDS = 1.0
@@ -35,29 +36,28 @@ def _authors_code(what: str) -> Iterator[None]:
 class WarmInstance:
     """A backend ready to predict for one project, at one version and with one labelling config."""
 
-    def __init__(self, project: Project, label_config: str | None) -> None:
-        self._state = LiveState(project.pk)
+    def __init__(self, project_id: int, label_config: str | None) -> None:
+        project = Project.objects.get(pk=project_id)
+        self._state = LiveState(project_id)
         with _authors_code("setup()"):
             self.backend: LabelStudioMLBase = instances.build(project, self._state, label_config)
         self.label_config = label_config
-        # setup() may have declared a version, so what is live is read after it.
-        project.refresh_from_db(fields=["live", "generation", "state_revision"])
-        self._generation = project.generation
-        self._revision = project.state_revision
         self._slots = threading.BoundedSemaphore(max(1, self.backend.max_concurrency))
         self._refreshing = threading.Lock()
 
-    def fits(self, project: Project, label_config: str | None) -> bool:
+    def fits(self, standing: Standing, label_config: str | None) -> bool:
         """Return whether it is of the version that is live, and of that labelling config."""
-        return self._generation == project.generation and self.label_config == label_config
+        # Equal, or newer: it was built after the project had been looked up.
+        return self._state.generation >= standing.generation and self.label_config == label_config
 
-    def refresh(self, project: Project) -> None:
+    def refresh(self, standing: Standing) -> None:
         """Take up what other processes have written since."""
+        if self._state.revision >= standing.revision:
+            return
         with self._refreshing:
-            if self._revision != project.state_revision:
-                self._revision = project.state_revision
-                self._state.forget()
-        self.backend.set_extra_params(project.extra_params)
+            project = Project.objects.only("extra_params", "state_revision").get(pk=standing.project_id)
+            self._state.read_again(project.state_revision)
+            self.backend.set_extra_params(project.extra_params)
 
     @property
     def version_name(self) -> str:
@@ -83,34 +83,31 @@ class InstancePool:
         self._building: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, project: Project, label_config: str | None) -> WarmInstance:
+    def get(self, standing: Standing, label_config: str | None) -> WarmInstance:
         """Return the project's instance, built first where there is none that fits."""
-        instance = self._fitting(project, label_config)
+        instance = self.fitting(standing, label_config)
         if instance is None:
             with self._lock:
-                building = self._building.setdefault(project.pk, threading.Lock())
+                building = self._building.setdefault(standing.project_id, threading.Lock())
             with building:
-                instance = self._fitting(project, label_config)
+                instance = self.fitting(standing, label_config)
                 if instance is None:
-                    instance = self._keep(project.pk, WarmInstance(project, label_config))
-        instance.refresh(project)
+                    instance = self._keep(standing.project_id, WarmInstance(standing.project_id, label_config))
+        instance.refresh(standing)
         return instance
-
-    def has(self, project: Project, label_config: str | None) -> bool:
-        """Return whether the project's instance is built and fits."""
-        return self._fitting(project, label_config) is not None
 
     def clear(self) -> None:
         """Drop every instance."""
         with self._lock:
             self._instances.clear()
 
-    def _fitting(self, project: Project, label_config: str | None) -> WarmInstance | None:
+    def fitting(self, standing: Standing, label_config: str | None) -> WarmInstance | None:
+        """Return the project's instance if it is built and fits."""
         with self._lock:
-            instance = self._instances.get(project.pk)
-            if instance is None or not instance.fits(project, label_config):
+            instance = self._instances.get(standing.project_id)
+            if instance is None or not instance.fits(standing, label_config):
                 return None
-            self._instances.move_to_end(project.pk)
+            self._instances.move_to_end(standing.project_id)
             return instance
 
     def _keep(self, project_id: int, instance: WarmInstance) -> WarmInstance:
@@ -126,15 +123,15 @@ pool = InstancePool()
 
 
 def predict(
-    project: Project, tasks: list[dict[str, Any]], *, label_config: str | None, context: Any, **params: Any
+    standing: Standing, tasks: list[dict[str, Any]], *, label_config: str | None, context: Any, **params: Any
 ) -> list[Any]:
     """Return Label Studio's `results` for the tasks: one item each, in order.
 
     Raise Busy, BackendFailed, or a BackendError that says what is wrong with config or prediction.
     """
     if label_config is None:
-        label_config = Project.objects.values_list("label_config", flat=True).get(pk=project.pk) or None
-    instance = pool.get(project, label_config)
+        label_config = Project.objects.values_list("label_config", flat=True).get(pk=standing.project_id) or None
+    instance = pool.get(standing, label_config)
     with instance.slot() as backend:
         version = instance.version_name
         with _authors_code("predict()"):
@@ -148,13 +145,14 @@ def warm(project: Project, label_config: str | None) -> str:
     Waits for the instance a second at most: Label Studio gives /setup three. Raise what the
     backend's setup() raised by then.
     """
-    if project.live is not None and pool.has(project, label_config):
-        return project.live.name
+    standing = Standing(project.pk, project.generation, project.state_revision)
+    if instance := pool.fitting(standing, label_config):
+        return instance.version_name
     failures: list[Exception] = []
 
     def build() -> None:
         try:
-            pool.get(project, label_config)
+            pool.get(standing, label_config)
         except Exception as exc:
             failures.append(exc)
         finally:

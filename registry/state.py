@@ -16,6 +16,8 @@ class DatabaseState:
 
     def __init__(self, project_id: int) -> None:
         self.project_id = project_id
+        # As they stood together in one locked row, so that a move in between cannot go unseen.
+        self.generation = self.revision = -1
         self._version: ModelVersion | None = None
         self._stored: dict[str, Encoded | None] = {}
         self._loaded: dict[str, Any] = {}
@@ -33,10 +35,7 @@ class DatabaseState:
 
     def declare_version(self, name: str) -> None:
         """Record the code's own version and read from what is live then; see the State protocol."""
-        versions.declare(self.project_id, name)
-        live = Project.objects.select_related("live").get(pk=self.project_id).live
-        if live is not None:
-            self._read_from(live)
+        self._read_from(versions.declare(self.project_id, name))
 
     def get(self, key: str) -> Any:
         """Return the value, or None."""
@@ -63,14 +62,16 @@ class DatabaseState:
             return self._stored[key] is not None
         return entries.exists(self.version.pk, key)
 
-    def forget(self) -> None:
-        """Read everything again: another process has written."""
+    def read_again(self, revision: int) -> None:
+        """Forget what was read before that revision: another process has written."""
+        self.revision = revision
         self._stored.clear()
         self._loaded.clear()
 
-    def _read_from(self, version: ModelVersion) -> None:
-        self._version = version
-        self.forget()
+    def _read_from(self, project: Project) -> None:
+        self._version = project.live
+        self.generation = project.generation
+        self.read_again(project.state_revision)
 
     def _fetch(self, key: str) -> Encoded | None:
         if key not in self._stored:

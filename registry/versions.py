@@ -37,26 +37,25 @@ def locked(project_id: int) -> Project:
 
 
 @transaction.atomic
-def ensure_initial(project_id: int, name: str) -> ModelVersion:
-    """Return the live version; a project without any gets its first one, by that name."""
+def ensure_initial(project_id: int, name: str) -> Project:
+    """Return the project with its live version; one without any gets its first, by that name."""
     project = locked(project_id)
     if project.live is None:
         version = _create(project, None, None, Change(values={}, name=name))
         _move(project, version, CODE, "The project's first version.")
-        return version
-    return project.live
+    return project
 
 
 @transaction.atomic
-def declare(project_id: int, name: str) -> None:
-    """Take the version name that the code declares in setup().
+def declare(project_id: int, name: str) -> Project:
+    """Take the version name that the code declares in setup(); return the project with what is live.
 
     It renames an initial version that has learnt nothing, and otherwise makes a new version, with the
     state of the live one, only where the declaration has changed.
     """
     project = locked(project_id)
     if project.declared_version == name:
-        return
+        return project
     _check_name(name)
     first_declaration = not project.declared_version
     project.declared_version = name
@@ -65,11 +64,13 @@ def declare(project_id: int, name: str) -> None:
     if live is None:
         _move(project, _create(project, None, None, Change({}, name)), CODE, "The project's first version.")
     elif first_declaration and live.number == 1 and live.run_id is None and not live.children.exists():
-        ModelVersion.objects.filter(pk=live.pk).update(name=name)
+        live.name = name
+        live.save(update_fields=["name"])
         _next_generation(project)
     else:
         version = _create(project, live, None, Change({}, name))
         _move(project, version, CODE, f"The code declares version {name!r}.")
+    return project
 
 
 @transaction.atomic
@@ -183,4 +184,6 @@ def _move(project: Project, version: ModelVersion, actor: str, reason: str) -> P
 
 
 def _next_generation(project: Project) -> None:
-    Project.objects.filter(pk=project.pk).update(generation=F("generation") + 1)
+    # The row is locked, so nobody else counts at the same moment.
+    project.generation += 1
+    project.save(update_fields=["generation"])

@@ -32,7 +32,8 @@ def a_version(project: Project, name: str | None = None, **changes: Any) -> Mode
     """Return a new live version of the project, made from the one before."""
     from registry.codec import encode
 
-    parent = ensure_initial(project.pk, "0.0.1")
+    parent = ensure_initial(project.pk, "0.0.1").live
+    assert parent is not None
     values = {key: encode(key, value) for key, value in changes.items()}
     return create(parent, None, Change(values, name), actor="a test", reason="a test")
 

@@ -233,8 +233,8 @@ def test_the_first_control_of_a_type_is_found():
 )
 def test_a_control_that_is_not_there_is_named(control, filters):
     model = LabelStudioMLBase(label_config=BOXES)
-    named = " or ".join([control] if isinstance(control, str) else control)
-    with pytest.raises(LabelConfigError, match=f"needs a {named} tag over a Image tag"):
+    named = " or ".join(f"<{name}>" for name in ([control] if isinstance(control, str) else control))
+    with pytest.raises(LabelConfigError, match=f"needs {named} over <Image>"):
         model.get_first_tag_occurence(control, "Image", **filters)
 
 

@@ -37,7 +37,7 @@ exec(sys.argv[1])
 
 
 def ask(project: Project, config: str = SENTIMENT):
-    found = projects.find_or_create(project.backend, projects.ProjectKey(project.ls_id, project.ls_created))
+    found = projects.standing(project.backend, projects.ProjectKey(project.ls_id, project.ls_created))
     return serving.predict(found, [{"id": 1}], label_config=config, context=None)[0]
 
 
@@ -119,7 +119,7 @@ def test_a_request_that_waits_too_long_for_its_turn_is_told_so(make_backend, set
     settings.PREDICT_QUEUE_SECONDS = 0.01
     project = a_project(make_backend(READS))
     ask(project)
-    instance = serving.pool.get(Project.objects.get(), SENTIMENT)
+    [instance] = serving.pool._instances.values()
     with instance.slot(), pytest.raises(Busy, match="busy"):
         ask(project)
 

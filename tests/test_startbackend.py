@@ -291,7 +291,7 @@ def test_checkbackend_takes_a_labelling_config(make_backend, tmp_path):
     told = check(name, label_config=config)
     assert "photo" in told
     assert '"score": 0.7' in told
-    with pytest.raises(CommandError, match=r"needs a RectangleLabels tag .* --label-config FILE"):
+    with pytest.raises(CommandError, match=r"needs <RectangleLabels> over .* --label-config FILE"):
         check(name)
 
 

@@ -96,7 +96,7 @@ class PredictView(ProtocolView):
         message = messages.Predict.read(request.data)
         params = message.params or messages.PredictParams()
         results = serving.predict(
-            projects.find_or_create(self.backend, message.project),
+            projects.standing(self.backend, message.project),
             message.tasks,
             label_config=message.label_config,
             context=params.context,

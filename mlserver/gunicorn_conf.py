@@ -2,7 +2,6 @@
 
 import gc
 import os
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +15,7 @@ from mlserver.embedded import EngineError, ensure_postgres, ensure_redis
 from mlserver.env import env_bool, env_int, env_str
 from mlserver.logs import SecretMaskingFormatter
 
-# Settings that are wrong are told here, in one line, before anything has started.
+# Reading them here also names a wrong one in one line, before anything has started.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserver.settings")
 # PyTorch asked whether there is a GPU must not start CUDA, which would not survive the fork.
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
@@ -26,7 +25,6 @@ _port = env_int("PORT", 9090, minimum=1)
 _preload_backend = env_bool("PRELOAD_BACKEND", True)
 
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
-proc_name = "mlserver"
 workers = env_int("WEB_WORKERS", 2, minimum=1)
 worker_class = "gthread"
 threads = env_int("WEB_THREADS", 4, minimum=1)
@@ -34,7 +32,7 @@ preload_app = True
 # The parser in C wherever its wheel is installed, else the one in Python.
 http_parser = "auto"
 # Heartbeats are files, and a disk that stalls would look like a worker that does.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  (gunicorn unlinks them at once)
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  (they are unlinked at once)
 control_socket_disable = True
 
 # Label Studio waits 100 s for predictions. A worker is given up for dead later than that, as a

@@ -62,6 +62,10 @@ SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "*")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+# Cookies do not tell ports apart: under Django's own names, logging in here would log out of a
+# Label Studio on the same host.
+SESSION_COOKIE_NAME = "mlserver_sessionid"
+CSRF_COOKIE_NAME = "mlserver_csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env_bool("SECURE_COOKIES", False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BEHIND_TLS_PROXY", False) else None
 SILENCED_SYSTEM_CHECKS = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import django
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -25,6 +26,13 @@ class ProtocolHandler(WSGIHandler):
         self._template_response_middleware: list[object] = []
         self._exception_middleware: list[object] = []
         self._middleware_chain = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]
+
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer with the length, without which gunicorn sends every answer in chunks."""
+        response = super().get_response(request)
+        if isinstance(response, HttpResponse) and not response.has_header("Content-Length"):
+            response.headers["Content-Length"] = str(len(response.content))
+        return response
 
 
 _browser = WSGIHandler()

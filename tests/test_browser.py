@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 from playwright.sync_api import Page, sync_playwright
 
 from registry import training
@@ -42,6 +43,8 @@ def page(live_server, monkeypatch) -> Iterator[Page]:
         page.set_default_timeout(10_000)
         yield page
         browser.close()
+        # Within Playwright's loop Django has connections of its own, which only can be closed here.
+        connections.close_all()
 
 
 @pytest.fixture
@@ -50,9 +53,8 @@ def trained(queue) -> Project:
     texts = [("good", "Positive"), ("bad", "Negative"), ("fine", "Positive"), ("poor", "Negative")]
     for number, (text, choice) in enumerate(texts, 1):
         receive("text_classifier", annotation_created(number, text, choice, token="ls-secret"))
-    project = Project.objects.get()
-    training.drain(project.pk)
-    return project
+        training.drain(Project.objects.get().pk)
+    return Project.objects.get()
 
 
 def log_in(page: Page) -> None:

@@ -1,0 +1,1 @@
+"""How fast the server answers, beside bare views that give the same answers: `python -m bench`."""

@@ -1,0 +1,183 @@
+"""The server as production runs it: a real gunicorn with processes of its own."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.factories import predict_json
+
+PROJECT = Path(__file__).resolve().parent.parent
+WORKERS = 2
+TOKEN = "a-token-that-nobody-may-read"
+
+# Tells by whom it was imported and who predicts, and makes a new version when a task says so.
+TELLTALE = """
+    import os
+    IMPORTED_BY = os.getpid()
+
+    class Telltale(LabelStudioMLBase):
+        def predict(self, tasks, context=None, **kwargs):
+            if tasks[0]["data"]["text"] == "new version":
+                self.bump_model_version()
+            return [{"result": [{"imported by": IMPORTED_BY, "predicted by": os.getpid()}]} for _ in tasks]
+"""
+
+
+class Server:
+    """A gunicorn of this project, and what it writes."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process = process
+        self._address = f"http://127.0.0.1:{port}"
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def workers(self) -> list[psutil.Process]:
+        """Return its workers, all of them ready to answer."""
+        deadline = time.monotonic() + 10
+        while self.log.count("Booting worker") < WORKERS:
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
+        return psutil.Process(self.process.pid).children()
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._address + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+
+    def predict(self, text: str = "text") -> dict[str, Any]:
+        [prediction] = self.ask("/predict", predict_json(text))["results"]
+        assert isinstance(prediction, dict)
+        return prediction
+
+    def await_start(self) -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                self.ask("/health")
+            except urllib.error.URLError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError(self.log)
+
+    def await_in_log(self, text: str) -> None:
+        deadline = time.monotonic() + 10
+        while text not in self.log:
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
+
+
+@contextmanager
+def only(worker: psutil.Process, among: list[psutil.Process]) -> Iterator[None]:
+    """Let this worker alone run, so that it is the one that answers."""
+    others = [other for other in among if other.pid != worker.pid]
+    for other in others:
+        other.suspend()
+    try:
+        yield
+    finally:
+        for other in others:
+            other.resume()
+
+
+@pytest.fixture
+def serve(tmp_path, process_env):
+    """Return a function that starts a server with these settings, stopped after the test."""
+    processes = []
+
+    def start(**settings: str) -> Server:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        log = tmp_path / f"gunicorn.{port}.log"
+        environment = process_env | {"HOST": "127.0.0.1", "PORT": str(port), "WEB_WORKERS": str(WORKERS)} | settings
+        command = [sys.executable, "-m", "gunicorn", "-c", "python:mlserver.gunicorn_conf", "mlserver.wsgi"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=output, stderr=output)
+        processes.append(process)
+        return Server(process, port, log)
+
+    yield start
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+
+def test_it_serves_health_and_predictions_and_opens_no_control_socket(chosen, serve, tmp_path):
+    server = serve(ML_BACKEND=chosen(TELLTALE), HOME=str(tmp_path), XDG_RUNTIME_DIR=str(tmp_path))
+    server.await_start()
+
+    assert server.ask("/health")["status"] == "UP"
+    assert server.predict()["model_version"] == "0.0.1"
+    assert not list(tmp_path.rglob("gunicorn.ctl"))
+
+
+def test_each_worker_sees_the_other_ones_new_version_at_its_next_request(chosen, serve):
+    server = serve(ML_BACKEND=chosen(TELLTALE))
+    server.await_start()
+    one, other = workers = server.workers()
+    with only(other, workers):
+        before = server.predict()
+
+    with only(one, workers):
+        server.predict("new version")
+    with only(other, workers):
+        after = server.predict()
+
+    assert after["result"][0]["predicted by"] == before["result"][0]["predicted by"] == other.pid
+    assert (before["model_version"], after["model_version"]) == ("0.0.1", "0.1.0")
+
+
+@pytest.mark.parametrize("preload", [True, False])
+def test_the_backend_is_imported_by_the_master_or_where_it_must_not_by_each_worker(chosen, serve, preload):
+    server = serve(ML_BACKEND=chosen(TELLTALE), PRELOAD_BACKEND=str(preload))
+    server.await_start()
+
+    region = server.predict()["result"][0]
+
+    assert region["imported by"] == (server.process.pid if preload else region["predicted by"])
+
+
+def test_a_backend_that_cannot_be_imported_is_told_of_and_the_server_serves(chosen, serve):
+    server = serve(ML_BACKEND=chosen("import a_library_that_is_not_there"))
+    server.await_start()
+
+    assert server.ask("/health")["status"] == "UP"
+    assert "cannot be used" in server.log
+    assert "'a_library_that_is_not_there', which is not installed" in server.log
+
+
+def test_the_access_log_is_off_unless_asked_for_and_never_shows_a_token(serve):
+    silent, logging = serve(), serve(ACCESS_LOG="true", URL_TOKEN=TOKEN)
+    for server in (silent, logging):
+        server.await_start()
+        server.ask(f"/t/{TOKEN}/health")
+    logging.await_in_log('"GET /t/•••/health HTTP/1.1" 200')
+
+    assert "/health" not in silent.log
+    assert TOKEN not in logging.log
+
+
+def test_a_setting_that_is_wrong_is_named_in_one_line(serve):
+    server = serve(WEB_WORKERS="many")
+
+    assert server.process.wait(timeout=30) != 0
+    assert server.log.strip() == "Error: WEB_WORKERS must be a whole number; it is 'many'."

@@ -127,7 +127,10 @@ class LabelStudioMLBase:
     @classmethod
     def handles(cls, event: str) -> bool:
         """Return whether an event of that name can lead to work for this backend."""
-        return event in cls.TRAIN_EVENTS or cls.process_event is not LabelStudioMLBase.process_event
+        if cls.process_event is not LabelStudioMLBase.process_event:
+            return True
+        learns = cls.fit is not LabelStudioMLBase.fit or update_function(cls.__module__) is not None
+        return learns and event in cls.TRAIN_EVENTS
 
     # --- State and version ---------------------------------------------------------------------
 

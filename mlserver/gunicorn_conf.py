@@ -22,7 +22,6 @@ os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 _host = env_str("HOST", "0.0.0.0")  # noqa: S104  (Label Studio usually runs on another machine or in a container)
 _port = env_int("PORT", 9090, minimum=1)
-_preload_backend = env_bool("PRELOAD_BACKEND", True)
 
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 workers = env_int("WEB_WORKERS", 2, minimum=1)
@@ -70,7 +69,7 @@ def on_starting(server: Any) -> None:
     """Start and import in the master, once for all workers, what their first requests need."""
     _start_engines(server.log)
     get_resolver().url_patterns  # noqa: B018  (imports every view)
-    if _preload_backend:
+    if settings.PRELOAD_BACKEND:
         _import_backend(server.log)
 
 
@@ -86,7 +85,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Import the backend in the worker, where the master was told not to."""
-    if not _preload_backend:
+    if not settings.PRELOAD_BACKEND:
         _import_backend(worker.log)
         _freeze()
 

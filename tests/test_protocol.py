@@ -23,6 +23,8 @@ LENGTH = """
     class Length(LabelStudioMLBase):
         def predict(self, tasks, context=None, **kwargs):
             return [{"result": [], "score": len(task["data"]["text"])} for task in tasks]
+        def fit(self, event, data, **kwargs):
+            pass
 """
 
 
@@ -216,6 +218,24 @@ def test_the_index_is_json_for_label_studio_and_a_page_for_a_person(client, chos
     page = client.get("/", headers={"accept": "text/html"}).content.decode()
     assert name in page
     assert "http://testserver</code>" in page
+
+
+def test_old_versions_of_label_studio_get_one_prediction_per_task(client, chosen):
+    chosen("""
+        class Twice(LabelStudioMLBase):
+            def predict(self, tasks):
+                return [[{"result": [], "score": 2}, {"result": [], "score": 1}] for _ in tasks]
+    """)
+    assert len(post(client, "/predict", predict_json("a")).json()["results"][0]) == 2
+    [old] = post(client, "/predict", predict_json("a", model_version=None)).json()["results"]
+    assert old["score"] == 2
+
+
+def test_events_for_a_model_that_does_not_learn_are_ignored(client, chosen):
+    chosen(LENGTH.split("def fit")[0])
+    post(client, "/setup", setup_json())
+    response = post(client, "/webhook", annotation_created(1, "nice", "Positive"))
+    assert (response.status_code, response.json()["status"]) == (201, "ignored")
 
 
 def test_metrics_count_events_and_runs(client, chosen):

@@ -127,7 +127,7 @@ def test_the_admin_opens_with_the_password_that_was_printed(server):
     login = f"http://127.0.0.1:{server.port}/admin/login/"
     with requests.Session() as session:
         session.get(login, timeout=10)
-        form = {"username": "admin", "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+        form = {"username": "admin", "password": password, "csrfmiddlewaretoken": session.cookies["mlserver_csrftoken"]}
         answer = session.post(f"{login}?next=/admin/", data=form, timeout=10)
     assert answer.url.endswith("/admin/")
     assert answer.status_code == 200

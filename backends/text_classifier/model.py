@@ -3,12 +3,14 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from backends import LabelConfigError, LabelStudioMLBase, ModelResponse
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 _THRESHOLD = 0.5
 
@@ -31,7 +33,7 @@ class TextClassifier(LabelStudioMLBase):
     TRAIN_EVENTS = (*LabelStudioMLBase.TRAIN_EVENTS, "TASKS_DELETED")
 
     def setup(self) -> None:
-        """Load the model, which the state keeps from here on, and with it scikit-learn."""
+        """Load the model, so that the first prediction need not."""
         self.get("model")
 
     def predict(
@@ -77,11 +79,6 @@ class TextClassifier(LabelStudioMLBase):
             # had been learnt from them.
             self.set("model", None)
             return
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.multiclass import OneVsRestClassifier
-        from sklearn.pipeline import make_pipeline
-
         classifier: Any = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000)
         labels: Any = [choices[0] for _, choices in rows]
         if target.multiple:

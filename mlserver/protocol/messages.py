@@ -77,6 +77,8 @@ class Predict(Message):
     project: Annotated[ProjectKey, BeforeValidator(_project_key)]
     label_config: str | None = None
     params: PredictParams | None = None
+    model_version: Any = None
+    """Sent by versions before 1.10 or so, which know one prediction per task and no lists of them."""
 
 
 class Webhook(Message):

@@ -103,6 +103,8 @@ class PredictView(ProtocolView):
             login=params.login,
             password=params.password,
         )
+        if "model_version" in message.model_fields_set:
+            results = [item[0] if isinstance(item, list) else item for item in results]
         return Response({"results": results})
 
 

@@ -1,11 +1,17 @@
+import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 from django_rq.management.commands import rqworker
 
+from backends.errors import BackendError
 from mlserver.management.children import leave_at_once, when_parent_is_gone
 from registry import training
+from registry.instances import backend_class
+
+logger = logging.getLogger(__name__)
 
 
 class Command(rqworker.Command):  # type: ignore[misc]
@@ -30,4 +36,14 @@ class Command(rqworker.Command):  # type: ignore[misc]
             training.enqueue_pending()
         except DatabaseError as exc:
             raise CommandError(f"The database is not ready; run ./manage.py migrate first. ({exc})") from exc
+        if settings.PRELOAD_BACKEND:
+            _import_backend()
         super().handle(*(queues or ("default",)), **options)
+
+
+def _import_backend() -> None:
+    """Import the chosen backend once for all the processes that are forked to train."""
+    try:
+        backend_class(settings.ML_BACKEND)
+    except BackendError as exc:
+        logger.error("The backend %s cannot be used: %s", settings.ML_BACKEND, exc)

@@ -96,7 +96,7 @@ MAX_WARM_INSTANCES = env_int("MAX_WARM_INSTANCES", 32, minimum=1)
 INSTALLED_APPS = [
     "mlserver",  # before django_rq and staticfiles, whose rqworker and runserver it extends
     "registry",
-    "django.contrib.admin",
+    "registry.site.OperatorSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

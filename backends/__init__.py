@@ -3,6 +3,7 @@
 from backends.base import LabelStudioMLBase
 from backends.errors import BackendError, InvalidPrediction, LabelConfigError
 from backends.functions import predict_fn, update_fn
+from backends.policy import TrainingPolicy
 from backends.response import ModelResponse
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "LabelConfigError",
     "LabelStudioMLBase",
     "ModelResponse",
+    "TrainingPolicy",
     "predict_fn",
     "update_fn",
 ]

@@ -2,15 +2,17 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from backends import label_config as label_configs
 from backends.errors import LabelConfigError
 from backends.functions import predict_function, update_function
 from backends.label_studio import LabelStudio, preload
+from backends.policy import EVERY_EVENT, TrainingPolicy
+from backends.services import Services
 from backends.signatures import call_accepting
-from backends.state import MODEL_VERSION, MemoryState, State
+from backends.state import MODEL_VERSION
 
 
 class LabelStudioMLBase:
@@ -39,22 +41,25 @@ class LabelStudioMLBase:
     auto_version: ClassVar[bool] = True
     """Whether a fit that changed state without naming a version makes the next one."""
 
+    training_policy: ClassVar[TrainingPolicy] = EVERY_EVENT
+    """When events are trained on: each by a fit of its own, or many by one. Operators can override it."""
+
+    fit_timeout: ClassVar[float] = 3600.0
+    """Seconds that a fit may take; it fails then, and nothing of it is kept."""
+
     max_concurrency: ClassVar[int] = 1
     """How many predictions one process may run at once on one instance."""
 
     project_id: str
     """The project's number in Label Studio, as text."""
 
-    _state: State
-    _label_studio: LabelStudio
-    _label_config: label_configs.LabelConfig
+    _services: Services
     _extra_params: Any
     _in_setup: bool
 
     def __init__(self, project_id: str | None = None, label_config: str | None = None, **_: Any) -> None:
         # `build` gives an instance its server-side parts before a subclass's __init__ runs.
-        self.__dict__.setdefault("_state", MemoryState())
-        self.__dict__.setdefault("_label_studio", LabelStudio())
+        self.__dict__.setdefault("_services", Services())
         self.__dict__.setdefault("_extra_params", None)
         self.__dict__.setdefault("project_id", "")
         self.__dict__.setdefault("_label_config", label_configs.parse(""))
@@ -62,7 +67,7 @@ class LabelStudioMLBase:
             self.project_id = project_id
         if label_config is not None:
             self.use_label_config(label_config)
-        self._state.begin(self.INITIAL_MODEL_VERSION)
+        self._services.state.begin(self.INITIAL_MODEL_VERSION)
         self._in_setup = True
         try:
             self.setup()
@@ -71,19 +76,11 @@ class LabelStudioMLBase:
 
     @classmethod
     def build(
-        cls,
-        *,
-        state: State,
-        project_id: str,
-        label_config: str | None,
-        extra_params: Any = None,
-        label_studio: LabelStudio | None = None,
+        cls, services: Services, *, project_id: str = "", label_config: str | None = None, extra_params: Any = None
     ) -> Self:
-        """Make an instance over the given state, whatever the subclass's `__init__` takes."""
+        """Make an instance amid the given services, whatever the subclass's `__init__` takes."""
         instance = cls.__new__(cls)
-        instance._state = state
-        instance._label_studio = label_studio or LabelStudio()
-        instance._extra_params = None
+        instance._services = services
         instance.set_extra_params(extra_params)
         instance.project_id = project_id
         instance._label_config = label_configs.parse(label_config or "")
@@ -145,29 +142,47 @@ class LabelStudioMLBase:
             return json.dumps(self.parsed_label_config)
         if key == "extra_params":
             return json.dumps(self.extra_params)
-        return self._state.get(key)
+        return self._services.state.get(key)
 
     def set(self, key: str, value: Any) -> None:
         """Keep a value: text, JSON, bytes, or anything that can be pickled."""
         if key == MODEL_VERSION:
             if self._in_setup:
-                self._state.declare_version(str(value))
+                self._services.state.declare_version(str(value))
                 return
             value = str(value)
-        self._state.set(key, value)
+        self._services.state.set(key, value)
 
     def has(self, key: str) -> bool:
         """Return whether the key was ever set."""
-        return self._state.has(key)
+        return self._services.state.has(key)
 
     @property
     def model_version(self) -> str:
         """The name of the version that this instance serves, or that the running fit has named."""
-        return str(self._state.get(MODEL_VERSION))
+        return str(self._services.state.get(MODEL_VERSION))
 
     def bump_model_version(self) -> str:
         """Name the next version (0.1.0 → 0.2.0) and return its name."""
-        return self._state.bump_version()
+        return self._services.state.bump_version()
+
+    # --- Training ------------------------------------------------------------------------------
+
+    def annotations(self, *, include_skipped: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield every annotated task with its current `annotations`: the training set, right now.
+
+        It is kept from the events, so Label Studio is not asked; tasks are read a few at a time.
+        Deleted annotations are not in it, and skipped ones only on demand.
+        """
+        return self._services.annotated_tasks.annotated_tasks(include_skipped)
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        """Tell operators how far the fit is, from 0 to 1: `self.progress(0.4, "epoch 4/10")`."""
+        self._services.report.progress(fraction, text)
+
+    def log_metrics(self, metrics: dict[str, Any]) -> None:
+        """Keep what the fit measured, numbers by name: `self.log_metrics({"accuracy": 0.9})`."""
+        self._services.report.metrics(metrics)
 
     # --- What Label Studio said about the project ----------------------------------------------
 
@@ -251,7 +266,7 @@ class LabelStudioMLBase:
 
     def get_label_studio_access_token(self) -> str | None:
         """Return the token to ask Label Studio with: the server's own, else what Label Studio sent."""
-        return self._label_studio.token or None
+        return self._services.label_studio.token or None
 
     def get_local_path(
         self,
@@ -267,7 +282,9 @@ class LabelStudioMLBase:
         A URI of cloud storage (`s3://…`) needs the task's id: Label Studio resolves it. Host and
         token are the ones this server knows for the project, where they are not given.
         """
-        source = LabelStudio(url=ls_host or self._label_studio.url, token=ls_access_token or self._label_studio.token)
+        source = LabelStudio(
+            url=ls_host or self._services.label_studio.url, token=ls_access_token or self._services.label_studio.token
+        )
         return source.get_local_path(url, project_dir=project_dir, task_id=task_id, **options)
 
     def preload_task_data(self, task: dict[str, Any], value: Any = None, read_file: bool = True) -> Any:

@@ -17,9 +17,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from backends import label_config as label_configs
+from backends.annotations import MemoryAnnotations
 from backends.base import LabelStudioMLBase
 from backends.errors import BackendError
 from backends.response import to_results
+from backends.services import Services
 from backends.signatures import call_accepting
 from backends.state import MODEL_VERSION, MemoryState
 
@@ -100,6 +102,17 @@ class StoredState(MemoryState):
         super().set(key, value if key == MODEL_VERSION else pickle.dumps(value))
 
 
+def train(model: LabelStudioMLBase, event: Event, job_id: str = "1") -> Any:
+    """Give a model made in a test an event as the server does, its annotations included.
+
+    `model.annotations()` knows of it then; calling `model.fit(*event)` alone leaves it as it was.
+    """
+    remembered = model._services.annotated_tasks
+    if isinstance(remembered, MemoryAnnotations):
+        remembered.apply(event.action, copy.deepcopy(event.data))
+    return model.process_event(event.action, copy.deepcopy(event.data), job_id, {})
+
+
 class BackendContract:
     """What Label Studio and the server count on in a backend. Derive a class named Test… from it."""
 
@@ -115,7 +128,7 @@ class BackendContract:
 
     def build(self, state: MemoryState | None = None) -> LabelStudioMLBase:
         """Make an instance as the server does. Override it to put a stand-in for what a test must not call."""
-        return self.backend.build(state=state or StoredState(), project_id="1", label_config=self.label_config)
+        return self.backend.build(Services(state or StoredState()), project_id="1", label_config=self.label_config)
 
     def predictions(self, model: LabelStudioMLBase, tasks: Sequence[dict[str, Any]], context: Any = None) -> list[Any]:
         """Return what Label Studio gets for the tasks, each item as a list of predictions."""
@@ -127,7 +140,7 @@ class BackendContract:
         """Give the model the events, as a worker does."""
         for number, event in enumerate(events):
             try:
-                model.process_event(event.action, copy.deepcopy(event.data), str(number), {})
+                train(model, event, job_id=str(number))
             except Exception as exc:
                 exc.add_note(f"The event was {event.action}.")
                 raise
@@ -158,7 +171,7 @@ class BackendContract:
         for label_config in (None, ""):
             # It may say in words what it needs: those reach Label Studio's user.
             with contextlib.suppress(BackendError):
-                self.backend.build(state=StoredState(), project_id="1", label_config=label_config)
+                self.backend.build(Services(StoredState()), project_id="1", label_config=label_config)
 
     def test_it_has_a_version_and_predicting_does_not_change_it(self) -> None:
         model = self.build()

@@ -33,6 +33,10 @@ else:
 # A connection lives as long as its thread. No health check per request: it would double the
 # queries of a predict; a lost connection is retried where the request looks its project up.
 DATABASES = {"default": _database | {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False}}
+if not EMBEDDED_POSTGRES:
+    # A database that is away is told of within seconds, and not when the network gives up.
+    _reachable = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    DATABASES["default"]["OPTIONS"] = _reachable | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -89,6 +93,14 @@ MAX_BODY_MB = env_int("MAX_BODY_MB", 100, minimum=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_MB * 1024 * 1024
 PRELOAD_BACKEND = env_bool("PRELOAD_BACKEND", True)
 PREDICT_QUEUE_SECONDS = env_int("PREDICT_QUEUE_SECONDS", 60, minimum=1)
+TRAINING_ATTEMPTS = env_int("TRAINING_ATTEMPTS", 3, minimum=1)
+HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 10, minimum=3)
+SWEEP_SECONDS = env_int("SWEEP_SECONDS", 10, minimum=1)
+REQUEUE_SECONDS = env_int("REQUEUE_SECONDS", 60, minimum=1)
+KEEP_EVENTS_DAYS = env_int("KEEP_EVENTS_DAYS", 365)
+KEEP_RUNS_DAYS = env_int("KEEP_RUNS_DAYS", 365)
+KEEP_VERSIONS = env_int("KEEP_VERSIONS", 100)
+KEEP_FAILURES_DAYS = env_int("KEEP_FAILURES_DAYS", 90)
 MAX_WARM_INSTANCES = env_int("MAX_WARM_INSTANCES", 32, minimum=1)
 
 # --- Django --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ address to paste into it:
 from django.contrib import admin
 from django.urls import include, path
 
-from mlserver.protocol import views
+from mlserver.protocol import jobs, views
 
 _protocol = [
     path("", views.IndexView.as_view(), name="index"),
@@ -20,6 +20,9 @@ _protocol = [
     path("predict", views.PredictView.as_view(), name="predict"),
     path("webhook", views.WebhookView.as_view(), name="webhook"),
     path("versions", views.VersionsView.as_view(), name="versions"),
+    path("train", jobs.TrainView.as_view(), name="train"),
+    path("job_status", jobs.JobStatusView.as_view(), name="job_status"),
+    path("is_training", jobs.IsTrainingView.as_view(), name="is_training"),
     path("metrics", views.MetricsView.as_view(), name="metrics"),
 ]
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 
 from django.db import connection
+from django.utils import timezone
 
 from registry.codec import Encoded
 from registry.errors import StateError
@@ -29,14 +30,25 @@ def exists(version_id: int, key: str) -> bool:
     return StateEntry.objects.filter(version_id=version_id, key=key).exists()
 
 
+def store_blobs(values: Mapping[str, Encoded]) -> None:
+    """Store the large values ahead of `write`, which is quick then: it holds locks that others wait for."""
+    for value in values.values():
+        if len(value.data) > INLINE_BYTES:
+            _store_blob(_digest(value.data), value.data)
+
+
 def write(version: ModelVersion, values: Mapping[str, Encoded]) -> None:
     """Set the keys to the values."""
-    for key, value in values.items():
-        blob = _blob(value.data) if len(value.data) > INLINE_BYTES else None
+    large = {key: _digest(value.data) for key, value in values.items() if len(value.data) > INLINE_BYTES}
+    # Blobs in one order, whatever the keys: two writers may each hold one that the other needs.
+    for key in sorted(values, key=lambda key: large.get(key, "")):
+        value, digest = values[key], large.get(key)
+        if digest:
+            _store_blob(digest, value.data)
         StateEntry.objects.update_or_create(
             version=version,
             key=key,
-            defaults={"kind": value.kind, "data": None if blob else value.data, "blob": blob},
+            defaults={"kind": value.kind, "data": None if digest else value.data, "blob_id": digest},
         )
 
 
@@ -60,8 +72,15 @@ def check(key: str, value: Encoded) -> None:
         )
 
 
-def _blob(data: bytes) -> Blob:
-    digest = hashlib.sha256(data).hexdigest()
+def _store_blob(digest: str, data: bytes) -> None:
+    # The new time keeps a blob that nobody has referred to for long from being pruned before this
+    # transaction commits. Content that is stored already is not sent again.
+    if Blob.objects.filter(digest=digest).update(stored_at=timezone.now()):
+        return
     # One statement, whoever else stores the same content at the same moment.
-    Blob.objects.bulk_create([Blob(digest=digest, data=data, size=len(data))], ignore_conflicts=True)
-    return Blob(digest=digest)
+    blob = Blob(digest=digest, data=data, size=len(data))
+    Blob.objects.bulk_create([blob], update_conflicts=True, unique_fields=["digest"], update_fields=["stored_at"])
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

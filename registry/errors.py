@@ -27,3 +27,15 @@ class BackendFailed(RegistryError):
 
 class Busy(RegistryError):
     """Every slot of a model is taken, for longer than a request can wait."""
+
+
+class PolicyError(RegistryError):
+    """A training policy cannot be read."""
+
+
+class RunError(RegistryError):
+    """A run cannot be cancelled or tried again."""
+
+
+class RunTakenAway(RegistryError):
+    """A run is no longer its worker's: it was cancelled, or given up for lost."""

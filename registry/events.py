@@ -1,15 +1,25 @@
-"""Receive webhooks: store first, then see to the training."""
+"""Receive webhooks: store first, then see to the training. Replay what was stored."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any
 
+from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.utils import timezone
 
 from backends import loading
-from registry import projects, training, versions
+from backends.annotations import AnnotationState, states
+from registry import annotations, drains, projects, versions
 from registry.models import Event, Project, TrainingRun
+from registry.models.event import EventQuerySet
 from registry.projects import ProjectKey
+from registry.text import storable
 
 
 @dataclass(frozen=True)
@@ -17,6 +27,7 @@ class Receipt:
     """What became of a webhook."""
 
     event_id: int
+    status: str
     run_id: int | None
     """The training run that the event waits for; None where it is not the backend's business."""
 
@@ -24,43 +35,111 @@ class Receipt:
 def receive(backend: str, key: ProjectKey, action: str, payload: Mapping[str, Any], body: bytes) -> Receipt:
     """Store the event and have it trained on.
 
-    The event is committed when this returns, whether or not the queue could be told of it.
+    The event is committed when this returns, whether or not the queue could be told of it. One that
+    was delivered before is kept as a duplicate, answered with the run of the first, and not trained on.
     """
     project = projects.find_or_create(backend, key)
+    said = states(action, payload)
     with transaction.atomic():
-        # Events of one project are numbered in the order they are committed in.
+        # Events of one project are stored one after the other, so a redelivery finds the first.
         project = versions.locked(project.pk)
-        _remember(project, payload.get("project"))
-        run = TrainingRun.objects.create(project=project) if _is_business(backend, action) else None
+        fingerprint = _fingerprint(action, said)
+        first = _delivered_before(project, fingerprint)
+        if first is None:
+            _remember(project, payload.get("project"))
+            annotations.apply(project.pk, action, payload)
+        run = first.run if first else _run_for(project, backend, action)
         event = Event.objects.create(
             project=project,
-            action=_storable(action)[:255],
+            action=storable(action)[:255],
             body=body,
-            status=Event.Status.PENDING if run else Event.Status.IGNORED,
+            status=_status(first, run),
             run=run,
+            happened_at=_happened_at(project, said),
+            annotation_count=len(said),
+            fingerprint=fingerprint,
         )
-    if run is not None:
-        training.request_drain(project.pk)
-    return Receipt(event.pk, run.pk if run else None)
+    if event.status == Event.Status.PENDING:
+        drains.request(project.pk)
+    return Receipt(event.pk, event.status, run.pk if run else None)
 
 
-def _is_business(backend: str, action: str) -> bool:
-    """Whether the event may lead to training.
+@transaction.atomic
+def replay(events: EventQuerySet, *, fresh: bool = False, by: AbstractUser | str) -> int:
+    """Have stored events trained on again, in the order they happened; return how many.
+
+    They are learnt on top of each project's live version or, with `fresh`, on a new one that has
+    learnt nothing. Those that are not replayable are left out. When they are trained on is still the
+    project's training policy to say. Raise PermissionDenied for a user who may not.
+    """
+    if not isinstance(by, str) and not by.has_perm("registry.replay_event"):
+        raise PermissionDenied("You need the permission “Can have stored events trained on again”.")
+    count = 0
+    # In one order, so that two replays cannot each hold a project that the other one waits for.
+    for project_id in sorted(set(events.replayable().values_list("project_id", flat=True))):
+        versions.locked(project_id)
+        chosen = events.replayable().filter(project_id=project_id).order_by().values("pk")
+        again = Event.objects.filter(pk__in=chosen).update(status=Event.Status.PENDING, run=None, attempts=0)
+        if again and fresh:
+            versions.start_afresh(project_id, actor=by if isinstance(by, str) else by.get_username())
+        count += again
+        transaction.on_commit(partial(drains.request, project_id))
+    return count
+
+
+def _run_for(project: Project, backend: str, action: str) -> TrainingRun | None:
+    """Return the run that the event waits for.
 
     A backend that this process has not imported yet is given every event, and the worker decides:
     the import may take seconds, and Label Studio waits for one.
     """
     found = loading.loaded(backend)
-    return found is None or found.handles(action)
+    business = found is None or found.handles(action)
+    return TrainingRun.objects.create(project=project) if business else None
+
+
+def _status(first: Event | None, run: TrainingRun | None) -> str:
+    if first is not None:
+        return Event.Status.DUPLICATE
+    return Event.Status.PENDING if run else Event.Status.IGNORED
+
+
+def _delivered_before(project: Project, fingerprint: str) -> Event | None:
+    if not fingerprint:
+        return None
+    same = project.events.filter(fingerprint=fingerprint).exclude(status=Event.Status.DUPLICATE)
+    return same.select_related("run").first()
+
+
+def _fingerprint(action: str, said: list[AnnotationState]) -> str:
+    """Return what each delivery of one event has in common; "" where deliveries cannot be told apart.
+
+    Label Studio numbers no events. What happened to an annotation is told by its id and the time of
+    its last change, and a deletion happens once. The training button may well be pressed twice.
+    """
+    named = sorted((state.annotation_id, state.updated_at.isoformat() if state.updated_at else "") for state in said)
+    if not said or any(state.annotation and not state.updated_at for state in said):
+        return ""
+    return hashlib.sha256(json.dumps([action, named]).encode()).hexdigest()
+
+
+def _happened_at(project: Project, said: list[AnnotationState]) -> datetime:
+    """Return the event's place in time, and remember the latest one on the project.
+
+    By Label Studio's clock alone: an event that does not say when it happened did so after all that
+    came before it.
+    """
+    times = [state.updated_at for state in said if state.updated_at]
+    latest = project.last_happened_at
+    happened_at = max(times) if times else latest or timezone.now()
+    if times and (latest is None or happened_at > latest):
+        project.last_happened_at = happened_at
+        project.save(update_fields=["last_happened_at"])
+    return happened_at
 
 
 def _remember(project: Project, said: Any) -> None:
     if not isinstance(said, dict):
         return
-    facts = {name: _storable(said[name]) for name in ("title", "label_config") if isinstance(said.get(name), str)}
+    facts = {name: storable(said[name]) for name in ("title", "label_config") if isinstance(said.get(name), str)}
     projects.remember(project, **facts)
-
-
-def _storable(text: str) -> str:
-    """Return the text without what a Postgres text column cannot hold; the event's body keeps it."""
-    return text.replace("\0", "")

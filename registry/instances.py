@@ -5,6 +5,9 @@ from django.conf import settings
 from backends import loading
 from backends.base import LabelStudioMLBase
 from backends.label_studio import LabelStudio
+from backends.reporting import NoReport, RunReport
+from backends.services import Services
+from registry.annotations import ProjectAnnotations
 from registry.models import Project
 from registry.state import LiveState, StagedState
 
@@ -14,14 +17,15 @@ def backend_class(name: str) -> type[LabelStudioMLBase]:
     return loading.load(name, settings.BACKENDS_PATH)
 
 
-def build(project: Project, state: LiveState | StagedState, label_config: str | None) -> LabelStudioMLBase:
+def build(
+    project: Project, state: LiveState | StagedState, label_config: str | None, report: RunReport | None = None
+) -> LabelStudioMLBase:
     """Make an instance of the project's backend. Its `setup()` runs here, and may raise anything."""
     return backend_class(project.backend).build(
-        state=state,
+        Services(state, ProjectAnnotations(project.pk), label_studio_of(project), report or NoReport()),
         project_id=str(project.ls_id),
         label_config=label_config or None,
         extra_params=project.extra_params,
-        label_studio=label_studio_of(project),
     )
 
 

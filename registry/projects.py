@@ -1,14 +1,14 @@
 """Find a project by what Label Studio says of it."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.db.models import F
 
+from registry.connections import on_a_living_connection
 from registry.errors import InvalidProjectKey
 from registry.models import Project
 
@@ -18,7 +18,6 @@ _KEY = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?", re.ASCII)
 _COLUMNS = "SELECT id, generation, state_revision FROM registry_project WHERE backend = %s AND ls_id = %s"
 _EXACT = f"{_COLUMNS} AND ls_created = %s"
 _NEWEST = f"{_COLUMNS} ORDER BY ls_created DESC LIMIT 1"
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def standing(backend: str, key: ProjectKey) -> Standing:
     Asked before every prediction, so it is one indexed query, past the ORM: building the same
     query through it costs ten times what Postgres takes to answer.
     """
-    row = _on_a_living_connection(lambda: _standing(backend, key))
+    row = on_a_living_connection(lambda: _standing(backend, key))
     if row is None:
         project = find_or_create(backend, key)
         return Standing(project.pk, project.generation, project.state_revision)
@@ -83,7 +82,7 @@ def standing(backend: str, key: ProjectKey) -> Standing:
 
 def find_or_create(backend: str, key: ProjectKey) -> Project:
     """Return the project, made where Label Studio names it for the first time."""
-    project = _on_a_living_connection(lambda: find(backend, key))
+    project = on_a_living_connection(lambda: find(backend, key))
     if project is None:
         project, _ = Project.objects.get_or_create(backend=backend, ls_id=key.ls_id, ls_created=key.created or 0)
     return project
@@ -108,21 +107,6 @@ def _standing(backend: str, key: ProjectKey) -> tuple[int, int, int] | None:
             cursor.execute(_EXACT, [backend, key.ls_id, key.created])
         row: tuple[int, int, int] | None = cursor.fetchone()
         return row
-
-
-def _on_a_living_connection(ask: Callable[[], Answer]) -> Answer:
-    """Ask once more on a new connection where the old one is lost.
-
-    A connection outlives requests, and the database may have been restarted since the last one. A
-    database that is away raises again.
-    """
-    try:
-        return ask()
-    except (OperationalError, InterfaceError):
-        if connection.in_atomic_block:
-            raise
-        connection.close()
-        return ask()
 
 
 def _epoch(created_at: Any) -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 from backends.state import MODEL_VERSION
 from registry import codec, entries, versions
 from registry.codec import Encoded
+from registry.connections import on_a_living_connection
 from registry.errors import StateError
 from registry.models import ModelVersion, Project, StateEntry
 
@@ -75,7 +76,8 @@ class DatabaseState:
 
     def _fetch(self, key: str) -> Encoded | None:
         if key not in self._stored:
-            self._stored[key] = entries.read(self.version.pk, key)
+            # A fit may have taken hours since it last asked.
+            self._stored[key] = on_a_living_connection(lambda: entries.read(self.version.pk, key))
         return self._stored[key]
 
     def _keep(self, key: str, value: Any) -> Encoded | None:

@@ -1,179 +1,274 @@
 """Drain a project's events: fit, then commit a version or nothing."""
 
 import logging
+import math
 import os
 import socket
+import threading
+import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-import django_rq
+from django.conf import settings
 from django.db import connection, transaction
-from redis.exceptions import RedisError
+from django.db.models import F
+from django.utils import timezone
+from rq import get_current_job
+from rq.timeouts import BaseTimeoutException, TimerDeathPenalty, UnixSignalDeathPenalty
 
-from registry import instances, versions
-from registry.errors import ParentNotLive
+from backends.policy import TrainingPolicy
+from registry import drains, entries, instances, policies, versions
+from registry.connections import LOST, on_a_living_connection
+from registry.errors import ParentNotLive, RunTakenAway
 from registry.models import Event, ModelVersion, Project, TrainingRun
+from registry.monitoring import RunMonitor
 from registry.state import StagedState
+from registry.text import storable
 
 logger = logging.getLogger(__name__)
 
-QUEUE = "default"
-# The first half of Postgres's two-number advisory locks; the second half is the project.
-_LOCK_SPACE = 0x6D6C7376
 _MAX_RESULT = 10_000
+_MAX_BATCH = 10_000
+_UNREACHABLE_SECONDS = 60
+_PAUSE_SECONDS = 0.5
+_START = "START_TRAINING"
 
 
-def request_drain(project_id: int) -> None:
-    """Enqueue a job that drains the project, unless one waits already.
-
-    The queue is only told; the events stand in the database. A queue that cannot be told now is
-    told again when a worker starts and by the project's next event.
-    """
-    if Project.objects.filter(pk=project_id, drain_queued=False).update(drain_queued=True):
-        _enqueue(project_id)
+class FitTimeout(BaseTimeoutException):
+    """A fit took longer than its backend's `fit_timeout`."""
 
 
-def enqueue_pending() -> int:
-    """Enqueue every project that has events waiting, whatever the queue remembers; return how many."""
-    waiting = list(Project.objects.filter(events__status=Event.Status.PENDING).distinct().values_list("pk", flat=True))
-    Project.objects.filter(pk__in=waiting).update(drain_queued=True)
-    for project_id in waiting:
-        _enqueue(project_id)
-    return len(waiting)
+@dataclass(frozen=True)
+class Waiting:
+    """An event that waits to be trained on."""
+
+    id: int
+    action: str
+    received_at: datetime
+    annotation_count: int
+    run_id: int | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A run that this process has claimed, and the events it is to learn from, in order."""
+
+    run: TrainingRun
+    event_ids: Sequence[int]
+    coalesced: bool
 
 
 def drain(project_id: int) -> int:
-    """Train on the project's waiting events, in order, until none is left; return how many runs.
+    """Train on the project's waiting events, in order, until none is due; return how many runs.
 
     Only one process drains a project at a time; where another one is at it, it takes these events too.
     """
-    Project.objects.filter(pk=project_id).update(drain_queued=False)
+    drains.begin(project_id)
     count = 0
-    while _has_work(project_id):
-        with _sole_drain(project_id) as alone:
+    while (due_at := _next_due(project_id)) and due_at <= timezone.now():
+        with drains.sole(project_id) as alone:
             if not alone:
                 return count
-            _recover(project_id)
-            while run := _claim_next(project_id):
-                execute(run)
+            if not _recover(project_id):
+                return count
+            while batch := _claim_next(project_id):
+                execute(batch)
                 count += 1
         # Looked at again after the lock is free: an event that came while it was held may have
         # been told to a job that found the lock taken and left.
+    if due_at:
+        drains.postpone(project_id, due_at)
     return count
 
 
-def execute(run: TrainingRun) -> None:
+def execute(batch: Batch) -> None:
     """Run one fit. What it staged becomes a version, or nothing at all is changed."""
-    event = run.events.latest("id")
+    run = batch.run
     project = Project.objects.select_related("live").get(pk=run.project_id)
     state = StagedState(project.pk)
+    monitor = RunMonitor(run)
     try:
-        result = _fit(project, state, event, run)
-        committed = _commit(run, event, state, result)
+        with monitor.watching():
+            result = _fit(project, state, batch, monitor)
+            monitor.write_down()
+            committed = _commit_when_reachable(batch, state, result)
     except ParentNotLive:
-        # An operator moved the live version meanwhile. Theirs stands, and the event is learnt on it.
-        committed = run.requeue()
+        committed = _requeue(batch)
+    except RunTakenAway:
+        committed = False
     except (Exception, SystemExit):  # a fit may call sys.exit(), which must not end the drain
-        committed = _fail(run)
+        committed = on_a_living_connection(lambda: _fail(batch))
     if not committed:
         logger.warning("Run %s was taken from this worker; what it learnt is dropped.", run.pk)
         return
-    run.refresh_from_db()
+    run.refresh_from_db(fields=["status"])
     version = ModelVersion.objects.filter(run=run).first()
-    logger.info("Run %s of %s on %s: %s%s", run.pk, project, event, run.status, f", made {version}" if version else "")
+    made = f", made {version}" if version else ""
+    logger.info("Run %s of %s on %d events: %s%s", run.pk, project, len(batch.event_ids), run.status, made)
 
 
-def _fit(project: Project, state: StagedState, event: Event, run: TrainingRun) -> object:
-    payload = event.payload
-    action = payload.pop("action")
-    said = payload.get("project")
+def _fit(project: Project, state: StagedState, batch: Batch, monitor: RunMonitor) -> object:
+    stored = Event.objects.in_bulk(batch.event_ids)
+    payloads = [stored[event_id].payload for event_id in batch.event_ids]
+    last = dict(payloads[-1])
+    action = last.pop("action")
+    said = last.get("project")
     label_config = said.get("label_config") if isinstance(said, dict) else None
-    backend = instances.build(project, state, label_config or project.label_config)
-    state.stage()
-    return backend.process_event(action, payload, str(run.pk), {})
+    timeout = instances.backend_class(project.backend).fit_timeout
+    with _time_limit(timeout):
+        backend = instances.build(project, state, label_config or project.label_config, monitor)
+        state.stage()
+        additional = {"events": payloads} if batch.coalesced else {}
+        return backend.process_event(action, last, str(batch.run.pk), additional)
+
+
+def _time_limit(seconds: float) -> AbstractContextManager[object]:
+    # An alarm interrupts a fit that waits in C as well, but only a main thread can be sent one.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    penalty = UnixSignalDeathPenalty if in_main_thread else TimerDeathPenalty
+    limit: AbstractContextManager[object] = penalty(max(1, math.ceil(seconds)), FitTimeout)
+    return limit
+
+
+def _commit_when_reachable(batch: Batch, state: StagedState, result: object) -> bool:
+    """Commit, and where Postgres is away wait for it a while: the fit may have taken hours."""
+    deadline = time.monotonic() + _UNREACHABLE_SECONDS
+    while True:
+        try:
+            entries.store_blobs(state.changes)
+            return _commit(batch, state, result)
+        except LOST as exc:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise
+            logger.warning("What run %s learnt cannot be stored yet: %s", batch.run.pk, exc)
+            time.sleep(_PAUSE_SECONDS)
 
 
 @transaction.atomic
-def _commit(run: TrainingRun, event: Event, state: StagedState, result: object) -> bool:
+def _commit(batch: Batch, state: StagedState, result: object) -> bool:
     """Make a version of what the run learnt and close it; return False where it is not ours any more."""
+    run = batch.run
     project = versions.locked(run.project_id)
-    if not run.succeed("" if result is None else str(result)[:_MAX_RESULT].replace("\0", "")):
+    if not run.succeed("" if result is None else storable(str(result))[:_MAX_RESULT]):
         return False
-    backend = instances.backend_class(project.backend)
-    if state.new_name or (state.changes and backend.auto_version):
+    auto_version = instances.backend_class(project.backend).auto_version
+    if state.new_name or (state.changes and auto_version):
         change = versions.Change(state.changes, state.new_name)
         versions.create(state.version, run, change, actor=f"training run {run.pk}", reason="A fit succeeded.")
     elif state.changes:
         versions.amend(state.version, state.changes)
-    business = backend.handles(event.payload["action"])
-    run.events.update(status=Event.Status.DONE if business else Event.Status.IGNORED)
+    run.events.update(status=Event.Status.DONE)
     return True
 
 
 @transaction.atomic
-def _fail(run: TrainingRun) -> bool:
-    text = traceback.format_exc().replace("\0", "")
-    logger.warning("Run %s failed; the version that was live goes on serving.\n%s", run.pk, text)
-    if not run.fail(text):
-        return False
-    run.events.update(status=Event.Status.FAILED)
-    return True
+def _requeue(batch: Batch) -> bool:
+    """Give the run back: an operator moved the live version meanwhile, and theirs is learnt on.
 
-
-def _has_work(project_id: int) -> bool:
-    return Event.objects.filter(project_id=project_id, status=Event.Status.PENDING).exists()
-
-
-@transaction.atomic
-def _claim_next(project_id: int) -> TrainingRun | None:
-    event = (
-        Event.objects.filter(project_id=project_id, status=Event.Status.PENDING)
-        .select_related("run")
-        .order_by("id")
-        .first()
-    )
-    if event is None:
-        return None
-    run = event.run
-    if run is None or run.status != TrainingRun.Status.QUEUED:
-        run = TrainingRun.objects.create(project_id=project_id)
-        event.run = run
-        event.save(update_fields=["run"])
-    if not run.claim(f"{socket.gethostname()} pid {os.getpid()}"):
-        return None
-    return run
-
-
-def _recover(project_id: int) -> None:
-    """Close the runs that died with their worker; their events wait again.
-
-    Called under the project's lock, which its holder's death releases: whoever holds it knows that
-    no other worker is at a run of this project.
+    It was no attempt: moving the live version often must not wear an event out.
     """
-    for run in TrainingRun.objects.running().filter(project_id=project_id):
-        logger.warning("Run %s was lost with its worker (%s); its events are trained on again.", run.pk, run.worker)
-        run.lose("The worker that ran it is gone; its events were trained on again by a later run.")
+    Event.objects.filter(pk__in=batch.event_ids).update(attempts=F("attempts") - 1)
+    return batch.run.requeue()
 
 
-@contextmanager
-def _sole_drain(project_id: int) -> Iterator[bool]:
-    """Hold the project's advisory lock, if it is free. Postgres releases it with the connection."""
-    key = [_LOCK_SPACE, project_id % 2**31]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
-        acquired = bool(cursor.fetchone()[0])
-    try:
-        yield acquired
-    finally:
-        if acquired and connection.connection is not None and not connection.connection.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+def _fail(batch: Batch) -> bool:
+    """Close the run with its traceback; its events wait again."""
+    run = batch.run
+    text = storable(traceback.format_exc())
+    logger.warning("Run %s failed; the version that was live goes on serving.\n%s", run.pk, text)
+    return run.fail(text)
 
 
-def _enqueue(project_id: int) -> None:
-    try:
-        django_rq.get_queue(QUEUE).enqueue("registry.jobs.train_project", project_id, result_ttl=0)
-    except RedisError as exc:
-        Project.objects.filter(pk=project_id).update(drain_queued=False)
-        logger.warning("The queue cannot be reached (%s); project %s is trained later.", exc, project_id)
+def _next_due(project_id: int) -> datetime | None:
+    """Return when there is something to do in the project: a run to recover, events to train on."""
+    if TrainingRun.objects.running().filter(project_id=project_id).exists():
+        return timezone.now()
+    project = Project.objects.get(pk=project_id)
+    waiting = _waiting(project)
+    return _due_at(policies.of(project), waiting) if waiting else None
+
+
+def _due_at(policy: TrainingPolicy, waiting: Sequence[Waiting]) -> datetime | None:
+    received = [event.received_at for event in waiting]
+    if policy.every_event or any(event.action == _START for event in waiting):
+        return min(received)
+    return policy.due_at(sum(event.annotation_count for event in waiting), min(received), max(received))
+
+
+def _waiting(project: Project) -> list[Waiting]:
+    pending = Event.objects.pending().filter(project=project)
+    fields = pending.values_list("id", "action", "received_at", "annotation_count", "run_id")
+    return [Waiting(*row) for row in fields[:_MAX_BATCH]]
+
+
+@transaction.atomic
+def _claim_next(project_id: int) -> Batch | None:
+    """Take the events that are due and a run for them, or return None."""
+    project = versions.locked(project_id)
+    if TrainingRun.objects.running().filter(project=project).exists():
+        # The lock was lost with its connection, and taken up by another worker.
+        return None
+    worn_out = Event.objects.pending().filter(project=project, attempts__gte=settings.TRAINING_ATTEMPTS)
+    worn_out.update(status=Event.Status.FAILED)
+    _set_aside_what_is_not_business(project)
+    waiting = _waiting(project)
+    if not waiting:
+        return None
+    policy = policies.of(project)
+    due_at = _due_at(policy, waiting)
+    if due_at is None or due_at > timezone.now():
+        return None
+    chosen = waiting[:1] if policy.every_event else waiting
+    run = _queued_run(project, chosen[-1].run_id)
+    job = get_current_job()
+    if not run.claim(f"{socket.gethostname()} pid {os.getpid()}", job.id if job else ""):
+        return None
+    run.refresh_from_db()
+    event_ids = [event.id for event in chosen]
+    Event.objects.filter(pk__in=event_ids).update(run=run, attempts=F("attempts") + 1)
+    merged = TrainingRun.objects.filter(pk__in=[event.run_id for event in chosen if event.run_id != run.pk])
+    merged.filter(status=TrainingRun.Status.QUEUED).update(
+        status=TrainingRun.Status.MERGED, merged_into=run, finished_at=timezone.now()
+    )
+    return Batch(run, event_ids, coalesced=not policy.every_event)
+
+
+def _queued_run(project: Project, run_id: int | None) -> TrainingRun:
+    """Return the run that was made for the event, or a new one where that is over."""
+    queued = TrainingRun.objects.filter(status=TrainingRun.Status.QUEUED)
+    run = queued.filter(pk=run_id).first() if run_id else None
+    return run or TrainingRun.objects.create(project=project)
+
+
+def _set_aside_what_is_not_business(project: Project) -> None:
+    """Close events that the backend does not train on: the process that stored them did not know it."""
+    backend = instances.backend_class(project.backend)
+    pending = Event.objects.pending().filter(project=project)
+    for action in set(pending.order_by().values_list("action", flat=True)):
+        if not backend.handles(action):
+            foreign = list(pending.filter(action=action).values_list("pk", flat=True))
+            runs = TrainingRun.objects.filter(events__in=foreign, status=TrainingRun.Status.QUEUED)
+            runs.update(
+                status=TrainingRun.Status.SUCCEEDED,
+                result="Not this backend's business.",
+                finished_at=timezone.now(),
+            )
+            Event.objects.filter(pk__in=foreign).update(status=Event.Status.IGNORED)
+
+
+def _recover(project_id: int) -> bool:
+    """Close the runs that died with their worker, so that their events wait again.
+
+    Return whether the project is free. A run that gives signs of life is not lost, though its lock
+    is: a restart of Postgres frees every lock, and the fits go on.
+    """
+    alive_since = timezone.now() - timedelta(seconds=settings.HEARTBEAT_SECONDS)
+    running = TrainingRun.objects.running().filter(project_id=project_id)
+    for run in running.filter(heartbeat_at__lt=alive_since):
+        if run.lose():
+            logger.warning("Run %s was lost with its worker (%s); its events are trained on again.", run.pk, run.worker)
+    return not running.exists()

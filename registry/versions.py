@@ -108,6 +108,14 @@ def write_live(project_id: int, values: Mapping[str, Encoded]) -> None:
 
 
 @transaction.atomic
+def start_afresh(project_id: int, *, actor: str) -> None:
+    """Make a version that has learnt nothing, and make it live."""
+    project = locked(project_id)
+    name = next_free_name(project_id, project.live.name if project.live else "0")
+    _move(project, _create(project, None, None, Change({}, name)), actor, "A replay begins from nothing.")
+
+
+@transaction.atomic
 def promote(version: ModelVersion, *, by: AbstractUser | str, reason: str) -> Promotion:
     """Make the version live, forwards or back, and write it into the ledger.
 
@@ -121,6 +129,8 @@ def promote(version: ModelVersion, *, by: AbstractUser | str, reason: str) -> Pr
     project = locked(version.project_id)
     if project.live_id == version.pk:
         raise VersionError(f"{version.name} is live already.")
+    if ModelVersion.objects.filter(pk=version.pk, pruned_at__isnull=False).exists():
+        raise VersionError(f"The state of {version.name} was pruned: there is nothing left of it to serve.")
     return _move(project, version, by if isinstance(by, str) else by.get_username(), reason.strip())
 
 
@@ -135,7 +145,7 @@ def next_free_name(project_id: int, name: str) -> str:
 
 def names(backend: str, limit: int = 100) -> list[str]:
     """Return the version names that the backend's projects have, the newest first."""
-    versions: QuerySet[ModelVersion] = ModelVersion.objects.filter(project__backend=backend)
+    versions: QuerySet[ModelVersion] = ModelVersion.objects.filter(project__backend=backend, pruned_at=None)
     newest = versions.values("name").annotate(newest=Max("id")).order_by("-newest")[:limit]
     return [row["name"] for row in newest]
 

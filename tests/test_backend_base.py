@@ -9,6 +9,7 @@ import pytest
 
 from backends import LabelConfigError, LabelStudioMLBase
 from backends.label_studio import LabelStudio
+from backends.services import Services
 from backends.signatures import call_accepting
 from backends.state import MemoryState
 from tests.factories import SENTIMENT
@@ -42,10 +43,11 @@ def file_server(tmp_path, monkeypatch):
         server.shutdown()
 
 
-def build(backend, state=None, **said):
+def build(backend, state=None, label_studio=None, **said):
     """Build as the server does."""
     said = {"project_id": "52", "label_config": SENTIMENT} | said
-    return backend.build(state=state or MemoryState(), **said)
+    services = Services(state or MemoryState(), label_studio=label_studio or LabelStudio())
+    return backend.build(services, **said)
 
 
 # --- State and versions --------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """Events become fits, fits become versions."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 import redis
 from django.db import connections
+from django.utils import timezone
 
-from registry import training
+from registry import drains, training
 from registry.models import Event, ModelVersion, Project, TrainingRun
 from registry.state import LiveState
 from registry.versions import promote
@@ -76,13 +78,13 @@ def test_a_fit_that_raises_changes_nothing_and_the_next_one_goes_on(make_backend
         receive(name, created(number))
     drain_all()
     assert seen(Project.objects.get()) == [1, 3]
-    assert list(TrainingRun.objects.order_by("id").values_list("status", flat=True)) == [
-        "succeeded",
-        "failed",
-        "succeeded",
+    assert list(Event.objects.order_by("id").values_list("status", "attempts")) == [
+        ("done", 1),
+        ("failed", 3),
+        ("done", 1),
     ]
     assert not ModelVersion.objects.filter(name="after-2").exists()
-    assert "two is bad luck" in TrainingRun.objects.get(status="failed").traceback
+    assert all("two is bad luck" in run.traceback for run in TrainingRun.objects.filter(status="failed"))
 
 
 def test_a_fit_that_calls_exit_is_a_failed_run(make_backend, queue):
@@ -94,13 +96,13 @@ def test_a_fit_that_calls_exit_is_a_failed_run(make_backend, queue):
     """)
     receive(name, created(1))
     drain_all()
-    assert TrainingRun.objects.get().status == "failed"
+    assert set(TrainingRun.objects.values_list("status", flat=True)) == {"failed"}
 
 
 def test_a_broken_config_is_told_by_the_run(make_backend, queue):
     receive(make_backend(COUNTS), created(1, label_config="<View"))
     drain_all()
-    run = TrainingRun.objects.get()
+    run = TrainingRun.objects.latest("id")
     assert (run.status, "not well-formed" in run.traceback) == ("failed", True)
 
 
@@ -180,7 +182,7 @@ def test_an_event_is_kept_when_the_queue_is_away_and_found_by_the_next_worker(ma
         patch.setattr("django_rq.queues.get_connection", lambda *_, **__: nowhere)
         receipt = receive(name, created(1))
     assert (Event.objects.get(pk=receipt.event_id).status, queue.count) == ("pending", 0)
-    assert training.enqueue_pending() == 1
+    assert drains.sweep() == 1
     assert queue.count == 1
 
 
@@ -188,7 +190,8 @@ def test_the_events_of_a_worker_that_died_are_learnt_by_the_next(make_backend, q
     name = make_backend(COUNTS)
     receipt = receive(name, created(1))
     run = TrainingRun.objects.get(events=receipt.event_id)
-    assert run.claim("a worker that died")
+    assert run.claim("a worker that died", "")
+    TrainingRun.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
     drain_all()
     run.refresh_from_db()
     assert run.status == "lost"
@@ -201,13 +204,27 @@ def test_a_run_that_was_taken_from_its_worker_commits_nothing(make_backend, queu
         class Robbed(LabelStudioMLBase):
             def fit(self, event, data, job_id, **kwargs):
                 self.set("key", "value")
-                TrainingRun.objects.get(pk=job_id).lose("taken")
+                TrainingRun.objects.get(pk=job_id).lose()
     """)
     receive(name, created(1))
-    run = training._claim_next(Project.objects.get().pk)
-    assert run is not None
-    training.execute(run)
+    drain_all()
     assert ModelVersion.objects.count() == 1
+
+
+def test_an_event_whose_runs_are_always_lost_is_given_up_and_the_next_one_trained(make_backend, queue):
+    name = make_backend("""
+        from registry.models import TrainingRun
+        class Robbed(LabelStudioMLBase):
+            def fit(self, event, data, job_id, **kwargs):
+                self.set("seen", [data["annotation"]["id"]])
+                if data["annotation"]["id"] == 1:
+                    TrainingRun.objects.get(pk=job_id).lose()
+    """)
+    for number in (1, 2):
+        receive(name, created(number))
+    drain_all()
+    assert list(Event.objects.order_by("id").values_list("status", "attempts")) == [("failed", 3), ("done", 1)]
+    assert seen(Project.objects.get()) == [2]
 
 
 def test_a_move_of_the_live_version_during_a_fit_stands_and_the_event_is_learnt_on_it(make_backend, queue):
@@ -236,7 +253,7 @@ def test_only_one_process_drains_a_project(make_backend, queue):
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with training._sole_drain(project.pk) as alone:
+        with drains.sole(project.pk) as alone:
             assert alone
             held.set()
             done.wait(10)

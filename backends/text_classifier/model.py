@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from backends import LabelConfigError, LabelStudioMLBase, ModelResponse
+from backends import LabelConfigError, LabelStudioMLBase, ModelResponse, TrainingPolicy
 
 _THRESHOLD = 0.5
 
@@ -31,6 +31,8 @@ class TextClassifier(LabelStudioMLBase):
 
     # With a task its annotations go, of which Label Studio says nothing more.
     TRAIN_EVENTS = (*LabelStudioMLBase.TRAIN_EVENTS, "TASKS_DELETED")
+    # Each fit learns from all annotations there are, so one does for every event that waits.
+    training_policy = TrainingPolicy()
 
     def setup(self) -> None:
         """Load the model, so that the first prediction need not."""
@@ -49,35 +51,29 @@ class TextClassifier(LabelStudioMLBase):
         return ModelResponse(predictions=[_prediction(target, classes, row) for row in probabilities])
 
     def fit(self, event: str, data: dict[str, Any], **kwargs: Any) -> dict[str, int]:
-        """Take the event's annotations into the training set and learn it anew.
-
-        The training set is kept in the state: {annotation id: {"task", "text", "choices"}}.
-        """
+        """Learn anew from every text that has an answer now, whichever event it was that came."""
         target = self._target()
-        examples: dict[str, dict[str, Any]] = self.get("examples") or {}
-        before = dict(examples)
-        for annotation_id, example in _changes(event, data, target):
-            if example is None:
-                examples.pop(annotation_id, None)
-            else:
-                examples[annotation_id] = example
-        if event == "TASKS_DELETED":
-            gone = {task["id"] for task in data["tasks"]}
-            examples = {key: example for key, example in examples.items() if example["task"] not in gone}
-        # The button also learns anew from the same examples: the labels of the config may have changed.
-        if examples != before or (examples and event == "START_TRAINING"):
-            self.set("examples", examples)
-            self._learn(list(examples.values()), target)
-        return {"examples": len(examples)}
+        rows = list(self._examples(target))
+        self._learn(rows, target)
+        self.log_metrics({"examples": len(rows)})
+        return {"examples": len(rows)}
 
-    def _learn(self, examples: list[dict[str, Any]], target: Target) -> None:
-        rows = [(example["text"], _known(example["choices"], target)) for example in examples]
-        rows = [(text, choices) for text, choices in rows if choices and text.strip()]
+    def _examples(self, target: Target) -> Iterator[tuple[str, list[str]]]:
+        """Yield each annotated text with the choices to learn for it."""
+        for task in self.annotations():
+            text = _text(task, target)
+            for annotation in task["annotations"]:
+                choices = _chosen(annotation, target)
+                if choices and text.strip():
+                    yield text, choices
+
+    def _learn(self, rows: list[tuple[str, list[str]]], target: Target) -> None:
         classes = sorted({choice for _, choices in rows for choice in choices})
         if len(classes) < 2:
             # One label alone teaches nothing; and when annotations were deleted, neither does what
             # had been learnt from them.
-            self.set("model", None)
+            if self.get("model") is not None:
+                self.set("model", None)
             return
         classifier: Any = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000)
         labels: Any = [choices[0] for _, choices in rows]
@@ -111,35 +107,10 @@ class TextClassifier(LabelStudioMLBase):
         return bool(self.label_interface.get_control(from_name).attr.get("choice", "").startswith("multiple"))
 
 
-def _changes(event: str, data: dict[str, Any], target: Target) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Yield (annotation id, example or None where there is none any more) for the event's annotations."""
-    match event:
-        case "ANNOTATION_CREATED" | "ANNOTATION_UPDATED":
-            yield _example(data["annotation"], data["task"], target)
-        case "ANNOTATIONS_CREATED":
-            for annotation, task in zip(data["annotation"], data["task"], strict=True):
-                yield _example(annotation, task, target)
-        case "ANNOTATION_DELETED":
-            yield str(data["annotation"]["id"]), None
-        case "ANNOTATIONS_DELETED":
-            yield from ((str(annotation["id"]), None) for annotation in data["annotations"])
-
-
-def _example(annotation: dict[str, Any], task: dict[str, Any], target: Target) -> tuple[str, dict[str, Any] | None]:
-    choices = [
-        choice
-        for region in annotation.get("result") or []
-        if region.get("from_name") == target.from_name
-        for choice in region.get("value", {}).get("choices", [])
-    ]
-    # A skipped task arrives as an annotation too; what was chosen before skipping is not an answer.
-    if annotation.get("was_cancelled") or not choices:
-        return str(annotation["id"]), None
-    return str(annotation["id"]), {"task": task.get("id"), "text": _text(task, target), "choices": choices}
-
-
-def _known(choices: list[Any], target: Target) -> list[str]:
+def _chosen(annotation: dict[str, Any], target: Target) -> list[str]:
     """Return the choices to learn from: those the config still has, and one where only one can be chosen."""
+    regions = [region for region in annotation.get("result") or [] if region.get("from_name") == target.from_name]
+    choices = [choice for region in regions for choice in region.get("value", {}).get("choices", [])]
     known = [choice for choice in choices if choice in target.labels]
     return known if target.multiple else known[:1]
 

@@ -1,14 +1,18 @@
 """Tests of the text classifier."""
 
+import itertools
+
 import pytest
 
 from backends import LabelConfigError
 from backends.testing import (
     BackendContract,
+    Event,
     annotation_event,
     bulk_event,
     choices_region,
     deletion_event,
+    train,
     training_event,
 )
 from backends.text_classifier.model import TextClassifier
@@ -68,14 +72,17 @@ UNSEEN = {
 }
 
 
+_numbers = itertools.count(1000)
+
+
 class TestContract(BackendContract):
     backend = TextClassifier
     label_config = CONFIG
     tasks = [{"id": number, "data": {"text": text}} for number, text in enumerate(UNSEEN, 1)]
 
 
-def task(text, number=1):
-    return {"id": number, "data": {"text": text}}
+def task(text, number=None):
+    return {"id": number or next(_numbers), "data": {"text": text}}
 
 
 def chosen(*choices):
@@ -90,7 +97,7 @@ def annotated():
 
 def trained(label_config=CONFIG):
     model = TextClassifier(label_config=label_config)
-    model.fit(*bulk_event(annotated()))
+    train(model, bulk_event(annotated()))
     return model
 
 
@@ -99,10 +106,6 @@ def predict(model, text):
     [prediction] = model.predict([task(text)]).predictions
     choices = [choice for region in prediction["result"] for choice in region["value"]["choices"]]
     return choices, prediction["score"]
-
-
-def texts_of(model):
-    return sorted(example["text"] for example in model.get("examples").values())
 
 
 def test_it_predicts_the_labels_of_texts_it_has_not_seen():
@@ -123,14 +126,14 @@ def test_the_score_is_the_probability_so_a_doubtful_text_scores_lower():
 def test_it_learns_from_single_annotations_as_they_come():
     model = TextClassifier(label_config=CONFIG)
     for number, (one, result) in enumerate(annotated()):
-        model.fit(*annotation_event(one, result, annotation_id=number))
+        train(model, annotation_event(one, result, annotation_id=number))
     assert [predict(model, text)[0] for text in UNSEEN] == [[label] for label in UNSEEN.values()]
 
 
 def test_it_predicts_several_choices_where_several_can_be_chosen():
     model = TextClassifier(label_config=MULTIPLE)
     both = [(task(f"{a} {b}"), chosen("Sport", "Weather")) for a, b in SPORT_IN_THE_RAIN]
-    model.fit(*bulk_event([*annotated(), *both]))
+    train(model, bulk_event([*annotated(), *both]))
     choices, score = predict(model, "The match was stopped: heavy rain and thunder over the team and the goal")
     assert sorted(choices) == ["Sport", "Weather"]
     assert score >= 0.5
@@ -139,48 +142,47 @@ def test_it_predicts_several_choices_where_several_can_be_chosen():
 
 def test_a_choice_that_every_text_has_is_learnt_too():
     model = TextClassifier(label_config=MULTIPLE)
-    model.fit(*bulk_event([(task("rain"), chosen("Weather")), (task("rainy match"), chosen("Weather", "Sport"))]))
+    train(model, bulk_event([(task("rain"), chosen("Weather")), (task("rainy match"), chosen("Weather", "Sport"))]))
     assert "Weather" in predict(model, "rain")[0]
 
 
 def test_it_predicts_nothing_before_it_has_seen_two_labels():
     model = TextClassifier(label_config=CONFIG)
     assert predict(model, "A goal") == ([], 0.0)
-    model.fit(*annotation_event(task("A goal"), chosen("Sport"), annotation_id=1))
+    train(model, annotation_event(task("A goal"), chosen("Sport"), annotation_id=1))
     assert predict(model, "A goal") == ([], 0.0)
-    model.fit(*annotation_event(task("A cake"), chosen("Kitchen"), annotation_id=2))
+    train(model, annotation_event(task("A cake"), chosen("Kitchen"), annotation_id=2))
     assert predict(model, "A goal")[0] == ["Sport"]
 
 
 def test_an_updated_annotation_replaces_what_it_said_before():
     model = trained()
     first, _ = annotated()[0]
-    model.fit(*annotation_event(first, chosen("Weather"), annotation_id=1, action="ANNOTATION_UPDATED"))
-    assert model.get("examples")["1"]["choices"] == ["Weather"]
-    assert len(model.get("examples")) == 30
+    updated = annotation_event(first, chosen("Weather"), annotation_id=1, action="ANNOTATION_UPDATED")
+    assert train(model, updated) == {"examples": 30}
+    assert predict(model, first["data"]["text"])[1] < predict(trained(), first["data"]["text"])[1]
 
 
 def test_a_skipped_task_teaches_nothing_and_takes_back_what_was_chosen_before():
     model = trained()
     first, result = annotated()[0]
-    model.fit(*annotation_event(task("A new one"), chosen("Sport"), annotation_id=31, skipped=True))
-    assert len(model.get("examples")) == 30
-    model.fit(*annotation_event(first, result, annotation_id=1, skipped=True, action="ANNOTATION_UPDATED"))
-    assert first["data"]["text"] not in texts_of(model)
+    skipped = annotation_event(task("A new one"), chosen("Sport"), annotation_id=31, skipped=True)
+    assert train(model, skipped) == {"examples": 30}
+    skipped = annotation_event(first, result, annotation_id=1, skipped=True, action="ANNOTATION_UPDATED")
+    assert train(model, skipped) == {"examples": 29}
 
 
 def test_deleted_annotations_are_forgotten():
     model = trained()
-    model.fit(*deletion_event(*range(1, 29)))
-    assert len(model.get("examples")) == 2
-    model.fit(*deletion_event(29, 30))
+    assert train(model, deletion_event(*range(1, 29))) == {"examples": 2}
+    train(model, deletion_event(29, 30))
     assert predict(model, "The team scored a goal") == ([], 0.0)
 
 
 def test_the_texts_of_deleted_tasks_are_forgotten():
     model = trained()
-    model.fit("TASKS_DELETED", {"tasks": [{"id": number} for number in range(1, 31)]})
-    assert model.get("examples") == {}
+    deleted = Event("TASKS_DELETED", {"tasks": [{"id": number} for number in range(1, 31)]})
+    assert train(model, deleted) == {"examples": 0}
     assert predict(model, "The team scored a goal") == ([], 0.0)
 
 
@@ -188,22 +190,22 @@ def test_a_label_that_left_the_config_is_predicted_no_more():
     model = trained()
     model.use_label_config(CONFIG.replace('<Choice value="Sport"/>', ""))
     assert predict(model, "The team scored a goal in the match")[0] != ["Sport"]
-    model.fit(*training_event())
+    train(model, training_event())
     assert model.get("classes") == ["Kitchen", "Weather"]
 
 
 def test_choices_made_when_several_could_be_chosen_do_not_break_a_single_choice():
     model = TextClassifier(label_config=MULTIPLE)
-    model.fit(*bulk_event([(task("one"), chosen("Sport", "Weather")), (task("two"), chosen("Sport", "Kitchen"))]))
+    train(model, bulk_event([(task("one"), chosen("Sport", "Weather")), (task("two"), chosen("Sport", "Kitchen"))]))
     model.use_label_config(CONFIG)
-    model.fit(*training_event())
+    train(model, training_event())
     assert predict(model, "one") == ([], 0.0)
 
 
 def test_texts_in_any_script_are_told_apart():
     model = TextClassifier(label_config=CONFIG)
     texts = {"今天下雨很大": "Weather", "明天会下雪": "Weather", "球队赢得了比赛": "Sport", "他在比赛中进球": "Sport"}
-    model.fit(*bulk_event([(task(text), chosen(label)) for text, label in texts.items()]))
+    train(model, bulk_event([(task(text), chosen(label)) for text, label in texts.items()]))
     assert predict(model, "下雨了")[0] == ["Weather"]
     assert predict(model, "比赛开始")[0] == ["Sport"]
 
@@ -211,7 +213,7 @@ def test_texts_in_any_script_are_told_apart():
 @pytest.mark.parametrize("text", ["", "   ", None])
 def test_empty_texts_neither_teach_nor_break_anything(text):
     model = TextClassifier(label_config=CONFIG)
-    model.fit(*bulk_event([(task(text), chosen("Sport")), (task(text), chosen("Weather"))]))
+    train(model, bulk_event([(task(text), chosen("Sport")), (task(text), chosen("Weather"))]))
     assert predict(model, "rain") == ([], 0.0)
     model = trained()
     assert len(predict(model, text)[0]) == 1
@@ -222,7 +224,7 @@ def test_it_learns_whatever_the_control_and_the_field_are_called():
     model = TextClassifier(label_config=config.replace('toName="text"', 'toName="shown"'))
     tasks = [{"id": 1, "data": {"body": "A goal"}}, {"id": 2, "data": {"body": "A cake"}}]
     results = [[choices_region("subject", "shown", label)] for label in ("Sport", "Kitchen")]
-    model.fit(*bulk_event(list(zip(tasks, results, strict=True))))
+    train(model, bulk_event(list(zip(tasks, results, strict=True))))
     region = model.predict([{"id": 3, "data": {"body": "The goal"}}]).predictions[0]["result"][0]
     assert region == choices_region("subject", "shown", "Sport")
 

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -10,9 +11,11 @@ from django.views import defaults
 from pydantic import ValidationError
 from rest_framework import status
 from rest_framework.exceptions import APIException
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backends.errors import BackendBroken, BackendNotFound, InvalidPrediction, LabelConfigError
+from registry import failures
 from registry.errors import BackendFailed, Busy, InvalidProjectKey
 
 logger = logging.getLogger(__name__)
@@ -48,10 +51,24 @@ _WITHHELD: dict[type[Exception], tuple[int, str, str]] = {
     InterfaceError: (503, "database_unavailable", "The database cannot be reached; try again."),
 }
 _RETRY_AFTER_SECONDS = "5"
+# What Label Studio sends, and whose refusal it shows to nobody.
+_RECORDED_ENDPOINTS = frozenset({"setup", "predict", "webhook", "train"})
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
-    """Turn whatever a view raised into its answer; what is the server's fault is logged."""
+    """Turn whatever a view raised into its answer; what is the server's fault is logged.
+
+    Operators find it among the failures in the admin: each of the server's own, and each refusal
+    of what Label Studio sends.
+    """
+    response = _response_to(exc, context)
+    # A database that is away is not asked to write down that it is: the log has it.
+    if not isinstance(exc, OperationalError | InterfaceError):
+        _record(exc, response, context["request"])
+    return response
+
+
+def _response_to(exc: Exception, context: dict[str, Any]) -> Response:
     if isinstance(exc, APIException):
         return _from_api_exception(exc)
     if isinstance(exc, ValidationError):
@@ -87,6 +104,37 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     if request.path.startswith("/admin/"):
         return defaults.server_error(request)
     return _plain(500, "internal_error", "The server failed; its log has the traceback.")
+
+
+def _record(exc: Exception, response: Response, request: Request) -> None:
+    match = request._request.resolver_match
+    endpoint = (match and match.url_name) or ""
+    own_fault = response.status_code >= status.HTTP_500_INTERNAL_SERVER_ERROR
+    if not own_fault and not (request.method == "POST" and endpoint in _RECORDED_ENDPOINTS):
+        return
+    body = _body_of(exc, request)
+    failures.record(
+        failures.Problem(
+            backend=(match and match.kwargs.get("backend")) or settings.ML_BACKEND,
+            endpoint=endpoint,
+            request=f"{request.method} {request.get_full_path()}",
+            status=response.status_code,
+            code=response.data["code"],
+            detail=response.data["detail"],
+            error=exc if own_fault else None,
+            body=body,
+            project=body.get("project") if isinstance(body, dict) else None,
+        )
+    )
+
+
+def _body_of(exc: Exception, request: Request) -> Any:
+    """Return the body as far as it was read: nothing of a stranger's, or of one that is too large."""
+    if isinstance(exc, InvalidJSON):
+        return getattr(exc.__cause__, "doc", None)
+    # Asking for `request.data` would read a body that was refused unread.
+    data = vars(request).get("_full_data")
+    return data if isinstance(data, dict | list) else None
 
 
 def _from_api_exception(exc: APIException) -> Response:

@@ -81,6 +81,18 @@ class Predict(Message):
     """Sent by versions before 1.10 or so, which know one prediction per task and no lists of them."""
 
 
+class Train(Message):
+    """POST /train."""
+
+    project: Annotated[ProjectKey, BeforeValidator(_project_key)]
+
+
+class JobStatus(Message):
+    """POST /job_status."""
+
+    job: Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+
+
 class Webhook(Message):
     """POST /webhook."""
 

@@ -16,6 +16,10 @@ from mlserver.protocol.authentication import ProtocolAuthentication
 from mlserver.protocol.errors import BodyTooLarge
 from mlserver.protocol.json import FixedNegotiation, OrjsonParser, OrjsonRenderer
 from registry import events, metrics, projects, serving, versions
+from registry.models import Event
+
+# What a webhook is answered with; other statuses are named as they are.
+_RECEIVED: dict[str, str] = {Event.Status.PENDING: "ok"}
 
 
 class ProtocolView(APIView):
@@ -117,7 +121,7 @@ class WebhookView(ProtocolView):
         payload: Any = request.data
         message = messages.Webhook.read(payload)
         receipt = events.receive(self.backend, message.project, message.action, payload, body)
-        answer = {"status": "ok" if receipt.run_id else "ignored", "event": str(receipt.event_id)}
+        answer = {"status": _RECEIVED.get(receipt.status, receipt.status), "event": str(receipt.event_id)}
         if receipt.run_id:
             answer["job"] = str(receipt.run_id)
         return Response(answer, status=201)

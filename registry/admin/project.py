@@ -1,24 +1,64 @@
+from functools import partial
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
+from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
+from registry import drains, policies
 from registry.admin.base import JournalAdmin, link, preformatted
+from registry.errors import PolicyError
 from registry.masking import MASK
 from registry.models import Event, Project
+
+_POLICY_HELP = """
+Empty follows the backend. Otherwise JSON, such as {"min_annotations": 10, "quiet_seconds": 30}, of these:
+<br><b>every_event</b>: true gives each event a training run of its own, and nothing else below counts.
+<br><b>min_annotations</b>: wait until so many annotations are new, and train on all of them at once; 1 if not said.
+<br><b>quiet_seconds</b>: then wait until nothing has come for so long; 0 if not said.
+<br><b>max_wait_seconds</b>: train so long after the oldest event at the latest, however few have come.
+<br><b>only_on_start</b>: true trains only when somebody presses Start Training in Label Studio.
+<br>Start Training never waits, whatever is said here.
+"""
+
+
+class PolicyForm(forms.ModelForm):
+    """The one thing about a project that an operator decides here."""
+
+    class Meta:
+        model = Project
+        fields = ("training_policy",)
+        help_texts = {"training_policy": mark_safe(_POLICY_HELP)}  # noqa: S308  (a constant)
+
+    def clean_training_policy(self) -> Any:
+        """Return the policy as it is stored; refuse what no policy can be read from."""
+        policy = self.cleaned_data["training_policy"]
+        if policy is not None:
+            try:
+                policies.parse(policy)
+            except PolicyError as exc:
+                raise forms.ValidationError(str(exc)) from exc
+        return policy
 
 
 @admin.register(Project)
 class ProjectAdmin(JournalAdmin):
-    """Label Studio projects: what serves them, and what waits to be learnt."""
+    """Label Studio projects: what serves them, what waits to be learnt, and when it is."""
+
+    form = PolicyForm
 
     list_display = ("name", "backend", "live_version", "version_count", "waiting", "last_event", "created_at")
     list_filter = ("backend",)
     search_fields = ("title", "ls_id")
     fieldsets = (
         (None, {"fields": ("title", "backend", "live_version", "related")}),
+        ("When it is trained", {"fields": ("training_policy",)}),
         (
             "What Label Studio said",
             {"fields": ("ls_id", "ls_created", "label_studio_url", "token", "extra_params", "config")},
@@ -33,6 +73,19 @@ class ProjectAdmin(JournalAdmin):
             _waiting=Count("events", filter=Q(events__status=Event.Status.PENDING), distinct=True),
             _last_event=Max("events__received_at"),
         )
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let who may change projects set the training policy; everything else is only shown."""
+        return bool(request.user.has_perm("registry.change_project"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        shown = [str(name) for name in flatten_fieldsets(self.fieldsets)]
+        return [name for name in shown if name != "training_policy"]
+
+    def save_model(self, request: HttpRequest, obj: Project, form: forms.ModelForm, change: bool) -> None:
+        """Store the policy alone, as webhooks write to the same row, and look whether events are due by it."""
+        obj.save(update_fields=["training_policy"])
+        transaction.on_commit(partial(drains.request, obj.pk))
 
     @admin.display(description="project", ordering="title")
     def name(self, project: Project) -> str:
@@ -66,7 +119,15 @@ class ProjectAdmin(JournalAdmin):
 
     @admin.display(description="See its")
     def related(self, project: Project) -> SafeString:
-        pages = (("modelversion", "versions"), ("promotion", "ledger"), ("event", "events"), ("trainingrun", "runs"))
+        pages = {
+            "modelversion": "versions",
+            "promotion": "ledger",
+            "event": "events",
+            "trainingrun": "runs",
+            "failure": "failures",
+            "annotatedtask": "tasks",
+            "annotation": "annotations",
+        }
         links = [
             format_html(
                 '<a href="{}?project__id__exact={}">{}</a>',
@@ -74,6 +135,6 @@ class ProjectAdmin(JournalAdmin):
                 project.pk,
                 text,
             )
-            for model, text in pages
+            for model, text in pages.items()
         ]
-        return format_html("{} · {} · {} · {}", *links)
+        return format_html_join(" · ", "{}", ((each,) for each in links))

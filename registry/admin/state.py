@@ -47,9 +47,9 @@ class StateEntryAdmin(JournalAdmin):
 class BlobAdmin(JournalAdmin):
     """Large values, and how many versions share each."""
 
-    list_display = ("short_digest", "readable_size", "shared_by", "created_at")
-    fields = ("digest", "readable_size", "shared_by", "created_at")
-    ordering = ("-created_at",)
+    list_display = ("short_digest", "readable_size", "shared_by", "stored_at")
+    fields = ("digest", "readable_size", "shared_by", "stored_at")
+    ordering = ("-stored_at",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Blob]:
         blobs: QuerySet[Blob] = super().get_queryset(request).defer("data")

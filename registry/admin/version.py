@@ -56,7 +56,7 @@ class ModelVersionAdmin(JournalAdmin):
     list_select_related = ("project", "parent", "run")
     search_fields = ("name",)
     ordering = ("-id",)
-    fields = ("name", "number", "live", "project", "parent", "made_by", "created_at")
+    fields = ("name", "number", "live", "project", "parent", "made_by", "created_at", "pruned_at")
     inlines = (StateEntryInline,)
     actions = ("make_live",)
 

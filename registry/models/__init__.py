@@ -1,9 +1,22 @@
 """The tables of the registry, one module per subject."""
 
+from registry.models.annotation import AnnotatedTask, Annotation
 from registry.models.event import Event
+from registry.models.failure import Failure
 from registry.models.project import Project
 from registry.models.run import TrainingRun
 from registry.models.state import Blob, StateEntry
 from registry.models.version import ModelVersion, Promotion
 
-__all__ = ["Blob", "Event", "ModelVersion", "Project", "Promotion", "StateEntry", "TrainingRun"]
+__all__ = [
+    "AnnotatedTask",
+    "Annotation",
+    "Blob",
+    "Event",
+    "Failure",
+    "ModelVersion",
+    "Project",
+    "Promotion",
+    "StateEntry",
+    "TrainingRun",
+]

@@ -4,6 +4,19 @@ from typing import Any
 
 import orjson
 from django.db import models
+from django.db.models import Q
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Queries over events."""
+
+    def pending(self) -> "EventQuerySet":
+        """Return the events that wait for a fit, in the order in which they happened."""
+        return self.filter(status=Event.Status.PENDING).order_by("happened_at", "id")
+
+    def replayable(self) -> "EventQuerySet":
+        """Return the events that may be trained on again: not what waits, came twice or is no business of ours."""
+        return self.exclude(status__in=[Event.Status.PENDING, Event.Status.DUPLICATE, Event.Status.IGNORED])
 
 
 class Event(models.Model):
@@ -12,8 +25,10 @@ class Event(models.Model):
     class Status(models.TextChoices):
         PENDING = "pending", "waits for its training run"
         DONE = "done", "trained on"
-        FAILED = "failed", "its training run failed"
+        FAILED = "failed", "given up after its attempts"
+        CANCELLED = "cancelled", "its training run was cancelled"
         IGNORED = "ignored", "not this backend's business"
+        DUPLICATE = "duplicate", "delivered before"
 
     project = models.ForeignKey("registry.Project", on_delete=models.CASCADE, related_name="events")
     action = models.CharField(max_length=255)
@@ -24,9 +39,31 @@ class Event(models.Model):
         "registry.TrainingRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="events"
     )
     received_at = models.DateTimeField(auto_now_add=True)
+    happened_at = models.DateTimeField(
+        help_text="When the annotation was changed, by Label Studio's clock; of an event without a time, "
+        "when the latest one before it happened. Events are trained on in this order."
+    )
+    annotation_count = models.PositiveIntegerField("annotations", default=0)
+    fingerprint = models.CharField(
+        max_length=64, blank=True, help_text="The same for each delivery of one event; empty where that cannot be told."
+    )
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="How often a fit of it was begun.")
+
+    objects = EventQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["project", "-id"], name="event_of_project")]
+        permissions = [("replay_event", "Can have stored events trained on again")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "fingerprint"],
+                condition=~Q(fingerprint="") & ~Q(status="duplicate"),
+                name="one_event_per_fingerprint",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["project", "-id"], name="event_of_project"),
+            models.Index(fields=["project", "happened_at", "id"], condition=Q(status="pending"), name="event_queue"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} #{self.pk}"

@@ -39,8 +39,19 @@ class Project(models.Model):
     generation = models.PositiveBigIntegerField(default=0, editable=False)
     state_revision = models.PositiveBigIntegerField(default=0, editable=False)
     # Set while a job that will drain the project waits in the queue, so that a burst of events
-    # enqueues one job and not one each.
-    drain_queued = models.BooleanField(default=False, editable=False)
+    # enqueues one job and not one each. The queue may lose it, so it does not count for ever.
+    drain_queued_at = models.DateTimeField(null=True, editable=False)
+    # Where the training policy waits for more events, or for quiet: nothing is due before.
+    drain_not_before = models.DateTimeField(null=True, editable=False)
+
+    last_happened_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the latest event happened, by Label Studio's clock."
+    )
+    training_policy = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Overrides the backend's training policy; empty follows the backend.",
+    )
 
     created_at = models.DateTimeField("first seen", auto_now_add=True)
 

@@ -10,7 +10,7 @@ class Blob(models.Model):
     digest = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of the data, hexadecimal.")
     data = models.BinaryField()
     size = models.PositiveBigIntegerField(help_text="Bytes.")
-    created_at = models.DateTimeField(auto_now_add=True)
+    stored_at = models.DateTimeField(auto_now_add=True, help_text="When a version took it up last.")
 
     def __str__(self) -> str:
         return self.digest[:12]

@@ -21,6 +21,11 @@ class ModelVersion(models.Model):
         help_text="The training run that made it.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    # The row stays for good: the ledger refers to it, and its name must never be given to another
+    # version, by which Label Studio would take old predictions for new ones.
+    pruned_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its state was removed for its age; it cannot be made live any more."
+    )
 
     class Meta:
         constraints = [

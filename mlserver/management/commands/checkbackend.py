@@ -15,8 +15,8 @@ from backends.errors import BackendError, InvalidPrediction, LabelConfigError
 from backends.label_config import LabelConfig
 from backends.label_studio import LabelStudio
 from backends.response import to_results
+from backends.services import Services
 from backends.signatures import call_accepting
-from backends.state import MemoryState
 
 SAMPLE_CONFIG = """
 <View>
@@ -85,12 +85,8 @@ def _read(path: Path) -> str:
 
 
 def _build(backend: type[LabelStudioMLBase], label_config: str) -> LabelStudioMLBase:
-    return backend.build(
-        state=MemoryState(),
-        project_id="1",
-        label_config=label_config,
-        label_studio=LabelStudio(url=settings.LABEL_STUDIO_URL, token=settings.LABEL_STUDIO_API_KEY),
-    )
+    label_studio = LabelStudio(url=settings.LABEL_STUDIO_URL, token=settings.LABEL_STUDIO_API_KEY)
+    return backend.build(Services(label_studio=label_studio), project_id="1", label_config=label_config)
 
 
 @contextmanager

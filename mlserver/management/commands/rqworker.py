@@ -8,7 +8,7 @@ from django_rq.management.commands import rqworker
 
 from backends.errors import BackendError
 from mlserver.management.children import leave_at_once, when_parent_is_gone
-from registry import training
+from registry import drains
 from registry.instances import backend_class
 
 logger = logging.getLogger(__name__)
@@ -22,21 +22,28 @@ class Command(rqworker.Command):  # type: ignore[misc]
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
+            "--spawn",
+            action="store_true",
+            help="Give each job a fresh process and not a forked one, for models on CUDA.",
+        )
+        parser.add_argument(
             "--exit-with-parent",
             type=int,
             metavar="PID",
             help="Stop at once, in the middle of a job too, when the parent is no longer the process of this id.",
         )
 
-    def handle(self, *queues: str, exit_with_parent: int | None = None, **options: Any) -> None:
+    def handle(self, *queues: str, exit_with_parent: int | None = None, spawn: bool = False, **options: Any) -> None:
         if exit_with_parent is not None:
             # Nothing is lost: events that were not trained on wait in Postgres.
             when_parent_is_gone(exit_with_parent, leave_at_once)
         try:
-            training.enqueue_pending()
+            drains.sweep(trusting=False)
         except DatabaseError as exc:
             raise CommandError(f"The database is not ready; run ./manage.py migrate first. ({exc})") from exc
-        if settings.PRELOAD_BACKEND:
+        kind = "SpawningWorker" if spawn else "ForkingWorker"
+        options["worker_class"] = options["worker_class"] or f"registry.workers.{kind}"
+        if settings.PRELOAD_BACKEND and not spawn:
             _import_backend()
         super().handle(*(queues or ("default",)), **options)
 

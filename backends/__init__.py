@@ -4,6 +4,7 @@ from backends.base import LabelStudioMLBase
 from backends.errors import BackendError, InvalidPrediction, LabelConfigError
 from backends.functions import predict_fn, update_fn
 from backends.policy import TrainingPolicy
+from backends.promotion import PromotionPolicy
 from backends.response import ModelResponse
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "LabelConfigError",
     "LabelStudioMLBase",
     "ModelResponse",
+    "PromotionPolicy",
     "TrainingPolicy",
     "predict_fn",
     "update_fn",

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from backends import label_config as label_configs
@@ -10,6 +11,7 @@ from backends.errors import LabelConfigError
 from backends.functions import predict_function, update_function
 from backends.label_studio import LabelStudio, preload
 from backends.policy import EVERY_EVENT, TrainingPolicy
+from backends.promotion import AT_ONCE, PromotionPolicy
 from backends.services import Services
 from backends.signatures import call_accepting
 from backends.state import MODEL_VERSION
@@ -43,6 +45,9 @@ class LabelStudioMLBase:
 
     training_policy: ClassVar[TrainingPolicy] = EVERY_EVENT
     """When events are trained on: each by a fit of its own, or many by one. Operators can override it."""
+
+    promotion_policy: ClassVar[PromotionPolicy] = AT_ONCE
+    """Whether what a fit made goes live by itself. Operators can override it."""
 
     fit_timeout: ClassVar[float] = 3600.0
     """Seconds that a fit may take; it fails then, and nothing of it is kept."""
@@ -166,6 +171,15 @@ class LabelStudioMLBase:
         """Name the next version (0.1.0 → 0.2.0) and return its name."""
         return self._services.state.bump_version()
 
+    def artifact_path(self, name: str) -> Path:
+        """Return the place of a model file or folder of this version: `self.artifact_path("weights.pt")`.
+
+        In `fit()` it is there to be written, with what the version before had in it; it is kept when
+        the fit returns. Anywhere else it is there to be read, and does not exist where no fit made
+        it. Ask again each time: the file of another version lies elsewhere.
+        """
+        return self._services.artifacts.path(name)
+
     # --- Training ------------------------------------------------------------------------------
 
     def annotations(self, *, include_skipped: bool = False) -> Iterator[dict[str, Any]]:
@@ -179,6 +193,11 @@ class LabelStudioMLBase:
     def progress(self, fraction: float, text: str = "") -> None:
         """Tell operators how far the fit is, from 0 to 1: `self.progress(0.4, "epoch 4/10")`."""
         self._services.report.progress(fraction, text)
+
+    @property
+    def seed(self) -> int:
+        """The number to seed random generators with; a version remembers it. `random` and numpy are seeded."""
+        return self._services.seed
 
     def log_metrics(self, metrics: dict[str, Any]) -> None:
         """Keep what the fit measured, numbers by name: `self.log_metrics({"accuracy": 0.9})`."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from backends.annotations import AnnotatedTasks, MemoryAnnotations
+from backends.artifacts import Artifacts, TemporaryArtifacts
 from backends.label_studio import LabelStudio
 from backends.reporting import NoReport, RunReport
 from backends.state import MemoryState, State
@@ -16,3 +17,5 @@ class Services:
     annotated_tasks: AnnotatedTasks = field(default_factory=MemoryAnnotations)
     label_studio: LabelStudio = field(default_factory=LabelStudio)
     report: RunReport = field(default_factory=NoReport)
+    artifacts: Artifacts = field(default_factory=TemporaryArtifacts)
+    seed: int = 0

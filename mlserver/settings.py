@@ -7,6 +7,7 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from mlserver.artifact_storage import artifact_storage
 from mlserver.env import env_bool, env_int, env_list, env_secret, env_str
 from mlserver.secret_key import local_secret_key
 
@@ -101,6 +102,18 @@ KEEP_EVENTS_DAYS = env_int("KEEP_EVENTS_DAYS", 365)
 KEEP_RUNS_DAYS = env_int("KEEP_RUNS_DAYS", 365)
 KEEP_VERSIONS = env_int("KEEP_VERSIONS", 100)
 KEEP_FAILURES_DAYS = env_int("KEEP_FAILURES_DAYS", 90)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "artifacts": artifact_storage(env_str("ARTIFACT_STORAGE", str(VAR_DIR / "artifacts"))),
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "artifacts": artifact_storage(env_str("ARTIFACT_STORAGE", str(VAR_DIR / "artifacts"))),
+}
+ARTIFACT_CACHE = Path(env_str("ARTIFACT_CACHE", str(VAR_DIR / "artifact-cache"))).resolve()
+ARTIFACT_CACHE_MB = env_int("ARTIFACT_CACHE_MB", 10_240, minimum=1)
 MAX_WARM_INSTANCES = env_int("MAX_WARM_INSTANCES", 32, minimum=1)
 
 # --- Django --------------------------------------------------------------------------------------

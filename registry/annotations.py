@@ -5,10 +5,12 @@ from typing import Any
 
 import orjson
 from django.db import connection
+from django.db.models import QuerySet
 from psycopg2.extras import execute_values
 
 from backends import annotations
 from backends.annotations import AnnotationState
+from registry.lineage import Manifest
 from registry.models import AnnotatedTask, Annotation
 
 _CHUNK = 200
@@ -50,21 +52,28 @@ def apply(project_id: int, action: str, data: Mapping[str, Any]) -> None:
 class ProjectAnnotations:
     """The annotated tasks of one project, read a few at a time."""
 
-    def __init__(self, project_id: int) -> None:
+    def __init__(self, project_id: int, tasks: QuerySet[AnnotatedTask] | None = None) -> None:
         self._project_id = project_id
+        every = AnnotatedTask.objects.all() if tasks is None else tasks
+        self._tasks = every.filter(project_id=project_id, deleted=False)
+        self.manifest = Manifest()
+        """What was read the last time."""
 
     def annotated_tasks(self, include_skipped: bool) -> Iterator[dict[str, Any]]:
         """Yield the tasks in the order of their ids; see the AnnotatedTasks protocol."""
+        manifest = self.manifest = Manifest()
         last = -1
         while tasks := self._tasks_after(last):
             last = tasks[-1][0]
             kept = self._annotations_of([number for number, _ in tasks], include_skipped)
             for number, body in tasks:
                 if number in kept:
+                    for annotation in kept[number]:
+                        manifest.add(annotation)
                     yield orjson.loads(body) | {"annotations": kept[number]}
 
     def _tasks_after(self, last: int) -> list[tuple[int, bytes]]:
-        tasks = AnnotatedTask.objects.filter(project_id=self._project_id, deleted=False, ls_id__gt=last)
+        tasks = self._tasks.filter(ls_id__gt=last)
         return [(number, bytes(body)) for number, body in tasks.order_by("ls_id").values_list("ls_id", "body")[:_CHUNK]]
 
     def _annotations_of(self, tasks: list[int], include_skipped: bool) -> dict[int, list[dict[str, Any]]]:

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 
 from django.db import connection
+from django.db.models import BigIntegerField, Sum
+from django.db.models.functions import Coalesce, Length
 from django.utils import timezone
 
 from registry.codec import Encoded
@@ -60,6 +62,13 @@ def copy(source: ModelVersion, target: ModelVersion) -> None:
             "SELECT %s, key, kind, data, blob_id FROM registry_stateentry WHERE version_id = %s",
             [target.pk, source.pk],
         )
+
+
+def size(version: ModelVersion) -> int:
+    """Return how many bytes the version's values take, those that it shares with others included."""
+    sizes = Sum(Coalesce(Length("data"), "blob__size", output_field=BigIntegerField()))
+    total = StateEntry.objects.filter(version=version).aggregate(total=sizes)["total"]
+    return int(total or 0)
 
 
 def check(key: str, value: Encoded) -> None:

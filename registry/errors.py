@@ -17,8 +17,8 @@ class VersionError(RegistryError):
     """A version cannot be made or made live."""
 
 
-class ParentNotLive(VersionError):
-    """What was learnt stands on a version that is live no more."""
+class ParentMoved(VersionError):
+    """What was learnt stands on a version that is not what training goes on from any more."""
 
 
 class BackendFailed(RegistryError):
@@ -29,8 +29,12 @@ class Busy(RegistryError):
     """Every slot of a model is taken, for longer than a request can wait."""
 
 
+class ArtifactError(RegistryError):
+    """A model file cannot be kept, or is not what was kept."""
+
+
 class PolicyError(RegistryError):
-    """A training policy cannot be read."""
+    """A training or promotion policy cannot be read."""
 
 
 class RunError(RegistryError):

@@ -56,6 +56,12 @@ class RunMonitor:
                 self._metrics[storable(str(name))] = number if math.isfinite(number) else None
             self._news["metrics"] = dict(self._metrics)
 
+    @property
+    def measured(self) -> dict[str, Any]:
+        """All that the fit measured."""
+        with self._lock:
+            return dict(self._metrics)
+
     def write(self, text: str) -> None:
         """Take down what the fit printed or logged."""
         with self._lock:

@@ -4,6 +4,7 @@ Of a version only the state is removed. Its row stays, since the ledger is appen
 it, since its children name it as their parent, and since its name must never be given out again.
 """
 
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +15,21 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from registry import drains, versions
-from registry.models import Blob, Event, Failure, ModelVersion, Project, Promotion, StateEntry, TrainingRun
+from registry import drains, files, versions
+from registry.artifacts import WORKSHOP
+from registry.models import (
+    Alias,
+    Artifact,
+    Blob,
+    Event,
+    Failure,
+    ModelVersion,
+    Project,
+    Promotion,
+    StateEntry,
+    StoredFile,
+    TrainingRun,
+)
 
 # What the ledger may lead an operator back to.
 REACH_DAYS = 30
@@ -50,11 +64,12 @@ class Pruned:
     failures: int
     versions: int
     blobs: int
+    files: int
 
     def __str__(self) -> str:
         return (
             f"{self.events} events, {self.runs} runs, {self.failures} failures, "
-            f"the state of {self.versions} versions, {self.blobs} blobs"
+            f"the state of {self.versions} versions, {self.blobs} blobs, {self.files} model files"
         )
 
 
@@ -69,6 +84,7 @@ def prune(*, dry_run: bool = False) -> Pruned:
         failures=_remove(_old_failures(), dry_run),
         versions=_prune_versions(dry_run),
         blobs=_count_blobs() if dry_run else _remove_blobs(),
+        files=_unheld_files().count() if dry_run else _remove_files(),
     )
 
 
@@ -141,6 +157,7 @@ def _old_versions(project_id: int) -> QuerySet[ModelVersion]:
         .exclude(pk__in=reach.values("to_version"))
         .exclude(pk__in=reach.filter(from_version__isnull=False).values("from_version"))
         .exclude(pk__in=Project.objects.filter(pk=project_id, live__isnull=False).values("live"))
+        .exclude(pk__in=Alias.objects.filter(project_id=project_id).values("version"))
     )
 
 
@@ -168,7 +185,42 @@ def _prune_version_batch(project_id: int) -> int:
     versions.locked(project_id)
     ids = list(_old_versions(project_id).order_by("number").values_list("pk", flat=True)[:_BATCH])
     StateEntry.objects.filter(version__in=ids).delete()
+    Artifact.objects.filter(version__in=ids).delete()
     return ModelVersion.objects.filter(pk__in=ids).update(pruned_at=timezone.now())
+
+
+def _unheld_files() -> QuerySet[StoredFile]:
+    """Return the stored files that no version holds, those of a store that was cut off included."""
+    held = Artifact.objects.filter(file=OuterRef("pk"))
+    return StoredFile.objects.filter(~Exists(held), stored_at__lt=timezone.now() - BLOB_GRACE)
+
+
+def _remove_files() -> int:
+    total = 0
+    for digest in list(_unheld_files().values_list("pk", flat=True)):
+        total += _remove_file(digest)
+    _remove_workshops()
+    return total
+
+
+@transaction.atomic
+def _remove_file(digest: str) -> int:
+    # Asked again under the row's lock: a fit may have taken the file up meanwhile.
+    kept = StoredFile.objects.select_for_update(skip_locked=True).filter(pk=digest).first()
+    if kept is None or not _unheld_files().filter(pk=digest).exists():
+        return 0
+    files.remove(kept)
+    kept.delete()
+    return 1
+
+
+def _remove_workshops() -> None:
+    """Remove from this machine what fits have left that were killed."""
+    running = set(TrainingRun.objects.running().values_list("pk", flat=True))
+    for folder in settings.ARTIFACT_CACHE.glob(f"{WORKSHOP}*"):
+        run_id = folder.name.removeprefix(WORKSHOP).split("-")[0]
+        if not (run_id.isdecimal() and int(run_id) in running):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_blobs() -> int:

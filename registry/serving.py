@@ -40,7 +40,7 @@ class WarmInstance:
         project = Project.objects.get(pk=project_id)
         self._state = LiveState(project_id)
         with _authors_code("setup()"):
-            self.backend: LabelStudioMLBase = instances.build(project, self._state, label_config)
+            self.backend: LabelStudioMLBase = instances.to_serve(project, self._state, label_config)
         self.label_config = label_config
         self._slots = threading.BoundedSemaphore(max(1, self.backend.max_concurrency))
         self._refreshing = threading.Lock()

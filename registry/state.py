@@ -107,10 +107,33 @@ class LiveState(DatabaseState):
 
     def _new_version(self, name: str) -> str:
         if name != self.version.name:
-            change = versions.Change(values={}, name=name)
+            change = versions.Change(name=name)
             self._version = versions.create(
                 self.version, None, change, actor=versions.CODE, reason="Named by the backend outside of a fit."
             )
+        return self.version.name
+
+
+class VersionState(DatabaseState):
+    """What one version holds, live or not, to try it out: what is written is forgotten with the object."""
+
+    def __init__(self, version: ModelVersion) -> None:
+        super().__init__(version.project_id)
+        self._version = version
+
+    def begin(self, initial_version: str) -> None:
+        """Read from the version, whatever is live."""
+
+    def declare_version(self, name: str) -> None:
+        """Change nothing: the version has its name."""
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep the value for as long as the object lives."""
+        if key != MODEL_VERSION:
+            self._keep(key, value)
+
+    def bump_version(self) -> str:
+        """Return the version's own name: no other is made."""
         return self.version.name
 
 
@@ -122,6 +145,7 @@ class StagedState(DatabaseState):
         self.changes: dict[str, Encoded] = {}
         self.new_name: str | None = None
         self._staging = False
+        self._on_live = True
 
     def stage(self) -> None:
         """Hold writes back from here on; what `setup()` wrote before is the live version's."""
@@ -138,12 +162,17 @@ class StagedState(DatabaseState):
         if key == MODEL_VERSION:
             self.new_name = str(value) if str(value) != self.version.name else None
         elif encoded := self._keep(key, value):
-            if self._staging:
-                self.changes[key] = encoded
-            else:
+            if not self._staging:
                 versions.write_live(self.project_id, {key: encoded})
+            if self._staging or not self._on_live:
+                self.changes[key] = encoded
 
     def bump_version(self) -> str:
         """Stage the next name and return it."""
         self.new_name = versions.next_free_name(self.project_id, self.new_name or self.version.name)
         return self.new_name
+
+    def _read_from(self, project: Project) -> None:
+        super()._read_from(project)
+        self._version = versions.base(project)
+        self._on_live = self._version == project.live

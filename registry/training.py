@@ -1,14 +1,11 @@
 """Drain a project's events: fit, then commit a version or nothing."""
 
 import logging
-import math
 import os
 import socket
-import threading
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,28 +14,21 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from rq import get_current_job
-from rq.timeouts import BaseTimeoutException, TimerDeathPenalty, UnixSignalDeathPenalty
 
 from backends.policy import TrainingPolicy
-from registry import drains, entries, instances, policies, versions
+from registry import artifacts, drains, evaluation, instances, policies, versions
 from registry.connections import LOST, on_a_living_connection
-from registry.errors import ParentNotLive, RunTakenAway
+from registry.errors import ParentMoved, RunTakenAway
+from registry.fitting import Fit
 from registry.models import Event, ModelVersion, Project, TrainingRun
-from registry.monitoring import RunMonitor
-from registry.state import StagedState
 from registry.text import storable
 
 logger = logging.getLogger(__name__)
 
-_MAX_RESULT = 10_000
 _MAX_BATCH = 10_000
 _UNREACHABLE_SECONDS = 60
 _PAUSE_SECONDS = 0.5
 _START = "START_TRAINING"
-
-
-class FitTimeout(BaseTimeoutException):
-    """A fit took longer than its backend's `fit_timeout`."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +77,9 @@ def drain(project_id: int) -> int:
 def execute(batch: Batch) -> None:
     """Run one fit. What it staged becomes a version, or nothing at all is changed."""
     run = batch.run
-    project = Project.objects.select_related("live").get(pk=run.project_id)
-    state = StagedState(project.pk)
-    monitor = RunMonitor(run)
     try:
-        with monitor.watching():
-            result = _fit(project, state, batch, monitor)
-            monitor.write_down()
-            committed = _commit_when_reachable(batch, state, result)
-    except ParentNotLive:
+        committed = _fit_and_commit(batch)
+    except ParentMoved:
         committed = _requeue(batch)
     except RunTakenAway:
         committed = False
@@ -105,63 +89,54 @@ def execute(batch: Batch) -> None:
         logger.warning("Run %s was taken from this worker; what it learnt is dropped.", run.pk)
         return
     run.refresh_from_db(fields=["status"])
-    version = ModelVersion.objects.filter(run=run).first()
+    version = ModelVersion.objects.select_related("project").filter(run=run).first()
     made = f", made {version}" if version else ""
-    logger.info("Run %s of %s on %d events: %s%s", run.pk, project, len(batch.event_ids), run.status, made)
+    logger.info("Run %s on %d events: %s%s", run.pk, len(batch.event_ids), run.status, made)
+    if version:
+        evaluation.judge(version)
 
 
-def _fit(project: Project, state: StagedState, batch: Batch, monitor: RunMonitor) -> object:
+def _fit_and_commit(batch: Batch) -> bool:
     stored = Event.objects.in_bulk(batch.event_ids)
-    payloads = [stored[event_id].payload for event_id in batch.event_ids]
-    last = dict(payloads[-1])
-    action = last.pop("action")
-    said = last.get("project")
-    label_config = said.get("label_config") if isinstance(said, dict) else None
-    timeout = instances.backend_class(project.backend).fit_timeout
-    with _time_limit(timeout):
-        backend = instances.build(project, state, label_config or project.label_config, monitor)
-        state.stage()
-        additional = {"events": payloads} if batch.coalesced else {}
-        return backend.process_event(action, last, str(batch.run.pk), additional)
+    events = [stored[event_id] for event_id in batch.event_ids]
+    with artifacts.workshop(batch.run.pk) as folder:
+        fit = Fit(batch.run, events, coalesced=batch.coalesced, folder=folder)
+        with fit.monitor.watching():
+            fit.call()
+            fit.monitor.write_down()
+            return _when_reachable(lambda: _commit(batch, fit, fit.change()))
 
 
-def _time_limit(seconds: float) -> AbstractContextManager[object]:
-    # An alarm interrupts a fit that waits in C as well, but only a main thread can be sent one.
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    penalty = UnixSignalDeathPenalty if in_main_thread else TimerDeathPenalty
-    limit: AbstractContextManager[object] = penalty(max(1, math.ceil(seconds)), FitTimeout)
-    return limit
-
-
-def _commit_when_reachable(batch: Batch, state: StagedState, result: object) -> bool:
+def _when_reachable(commit: Callable[[], bool]) -> bool:
     """Commit, and where Postgres is away wait for it a while: the fit may have taken hours."""
     deadline = time.monotonic() + _UNREACHABLE_SECONDS
     while True:
         try:
-            entries.store_blobs(state.changes)
-            return _commit(batch, state, result)
+            return commit()
         except LOST as exc:
             connection.close()
             if time.monotonic() > deadline:
                 raise
-            logger.warning("What run %s learnt cannot be stored yet: %s", batch.run.pk, exc)
+            logger.warning("What was learnt cannot be stored yet: %s", exc)
             time.sleep(_PAUSE_SECONDS)
 
 
 @transaction.atomic
-def _commit(batch: Batch, state: StagedState, result: object) -> bool:
+def _commit(batch: Batch, fit: Fit, change: versions.Change | None) -> bool:
     """Make a version of what the run learnt and close it; return False where it is not ours any more."""
     run = batch.run
     project = versions.locked(run.project_id)
-    if not run.succeed("" if result is None else storable(str(result))[:_MAX_RESULT]):
+    if not run.succeed(fit.result):
         return False
-    auto_version = instances.backend_class(project.backend).auto_version
-    if state.new_name or (state.changes and auto_version):
-        change = versions.Change(state.changes, state.new_name)
-        versions.create(state.version, run, change, actor=f"training run {run.pk}", reason="A fit succeeded.")
-    elif state.changes:
-        versions.amend(state.version, state.changes)
-    run.events.update(status=Event.Status.DONE)
+    if change is not None:
+        if change.name or instances.backend_class(project.backend).auto_version:
+            hold = policies.promotion(project).mode != "at_once"
+            actor = f"training run {run.pk}"
+            versions.create(fit.parent, run, change, actor=actor, reason="A fit succeeded.", hold=hold)
+        else:
+            versions.amend(fit.parent, change)
+    run.events.exclude(pk__in=fit.held_out).update(status=Event.Status.DONE)
+    run.events.filter(pk__in=fit.held_out).update(status=Event.Status.HELD_OUT)
     return True
 
 
@@ -189,7 +164,7 @@ def _next_due(project_id: int) -> datetime | None:
         return timezone.now()
     project = Project.objects.get(pk=project_id)
     waiting = _waiting(project)
-    return _due_at(policies.of(project), waiting) if waiting else None
+    return _due_at(policies.training(project), waiting) if waiting else None
 
 
 def _due_at(policy: TrainingPolicy, waiting: Sequence[Waiting]) -> datetime | None:
@@ -218,7 +193,7 @@ def _claim_next(project_id: int) -> Batch | None:
     waiting = _waiting(project)
     if not waiting:
         return None
-    policy = policies.of(project)
+    policy = policies.training(project)
     due_at = _due_at(policy, waiting)
     if due_at is None or due_at > timezone.now():
         return None

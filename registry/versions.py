@@ -5,7 +5,7 @@ The lock is FOR NO KEY UPDATE: rows that merely refer to the project can be inse
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import PermissionDenied
@@ -13,10 +13,12 @@ from django.db import transaction
 from django.db.models import F, Max, QuerySet
 
 from backends.version_names import next_name
-from registry import entries
+from registry import artifacts, entries
+from registry.artifacts import Changes
 from registry.codec import Encoded
-from registry.errors import ParentNotLive, VersionError
-from registry.models import ModelVersion, Project, Promotion, TrainingRun
+from registry.errors import ParentMoved, VersionError
+from registry.lineage import Lineage, config_hash
+from registry.models import Alias, ModelVersion, Project, Promotion, TrainingRun
 
 CODE = "the backend's code"
 MAX_NAME = 255
@@ -26,7 +28,9 @@ MAX_NAME = 255
 class Change:
     """What is new in a version beside its parent."""
 
-    values: Mapping[str, Encoded]
+    values: Mapping[str, Encoded] = field(default_factory=dict)
+    artifacts: Changes = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=Lineage)
     name: str | None = None
     """The name asked for; None for the one that follows the parent's."""
 
@@ -41,7 +45,7 @@ def ensure_initial(project_id: int, name: str) -> Project:
     """Return the project with its live version; one without any gets its first, by that name."""
     project = locked(project_id)
     if project.live is None:
-        version = _create(project, None, None, Change(values={}, name=name))
+        version = _create(project, None, None, Change(name=name))
         _move(project, version, CODE, "The project's first version.")
     return project
 
@@ -62,38 +66,54 @@ def declare(project_id: int, name: str) -> Project:
     project.save(update_fields=["declared_version"])
     live = project.live
     if live is None:
-        _move(project, _create(project, None, None, Change({}, name)), CODE, "The project's first version.")
+        _move(project, _create(project, None, None, Change(name=name)), CODE, "The project's first version.")
     elif first_declaration and live.number == 1 and live.run_id is None and not live.children.exists():
         live.name = name
         live.save(update_fields=["name"])
         _next_generation(project)
     else:
-        version = _create(project, live, None, Change({}, name))
+        version = _create(project, live, None, Change(name=name))
         _move(project, version, CODE, f"The code declares version {name!r}.")
     return project
 
 
-@transaction.atomic
-def create(parent: ModelVersion, run: TrainingRun | None, change: Change, *, actor: str, reason: str) -> ModelVersion:
-    """Make the version that follows `parent` and make it live.
+def base(project: Project) -> ModelVersion | None:
+    """Return the version that the next fit goes on from.
 
-    Raise ParentNotLive where `parent` is no longer live: what was learnt stands on the wrong base then.
+    It is the candidate, where there is one: it has learnt what the live version has not yet. Every
+    move of the live pointer does away with the candidate, so after a rollback it is the live one.
+    """
+    candidate = Alias.objects.filter(project=project, name=Alias.CANDIDATE).select_related("version").first()
+    return candidate.version if candidate else project.live
+
+
+@transaction.atomic
+def create(
+    parent: ModelVersion, run: TrainingRun | None, change: Change, *, actor: str, reason: str, hold: bool = False
+) -> ModelVersion:
+    """Make the version that follows `parent`, and make it live or, to `hold` it, the candidate.
+
+    Raise ParentMoved where an operator meanwhile moved what a fit goes on from: it has learnt on the
+    wrong base then.
     """
     project = locked(parent.project_id)
-    if project.live_id != parent.pk:
-        raise ParentNotLive(f"{parent.name} is no longer live; learn again from the version that is.")
+    _check_unmoved(parent, base(project) if run else project.live)
     version = _create(project, parent, run, change)
-    _move(project, version, actor, reason)
+    if hold:
+        Alias.objects.update_or_create(project=project, name=Alias.CANDIDATE, defaults={"version": version})
+    else:
+        _move(project, version, actor, reason)
     return version
 
 
 @transaction.atomic
-def amend(parent: ModelVersion, values: Mapping[str, Encoded]) -> None:
-    """Write what a fit learnt into the live version itself; raise ParentNotLive as `create` does."""
+def amend(parent: ModelVersion, change: Change) -> None:
+    """Write what a fit learnt into its parent itself; raise ParentMoved as `create` does."""
     project = locked(parent.project_id)
-    if project.live_id != parent.pk:
-        raise ParentNotLive(f"{parent.name} is no longer live; learn again from the version that is.")
-    entries.write(parent, values)
+    _check_unmoved(parent, base(project))
+    entries.write(parent, change.values)
+    artifacts.write(parent, change.artifacts)
+    _measure(parent)
     _next_generation(project)
 
 
@@ -112,15 +132,22 @@ def start_afresh(project_id: int, *, actor: str) -> None:
     """Make a version that has learnt nothing, and make it live."""
     project = locked(project_id)
     name = next_free_name(project_id, project.live.name if project.live else "0")
-    _move(project, _create(project, None, None, Change({}, name)), actor, "A replay begins from nothing.")
+    _move(project, _create(project, None, None, Change(name=name)), actor, "A replay begins from nothing.")
 
 
 @transaction.atomic
-def promote(version: ModelVersion, *, by: AbstractUser | str, reason: str) -> Promotion:
+def promote(
+    version: ModelVersion,
+    *,
+    by: AbstractUser | str,
+    reason: str,
+    over: ModelVersion | None = None,
+    rollback: bool = False,
+) -> Promotion:
     """Make the version live, forwards or back, and write it into the ledger.
 
     Raise PermissionDenied for a user who may not, and VersionError where it is live already or
-    where no reason is given.
+    where no reason is given; ParentMoved where the version `over` which it was chosen is live no more.
     """
     if not isinstance(by, str) and not by.has_perm("registry.promote_modelversion"):
         raise PermissionDenied("You need the permission “Can make a model version live”.")
@@ -129,9 +156,24 @@ def promote(version: ModelVersion, *, by: AbstractUser | str, reason: str) -> Pr
     project = locked(version.project_id)
     if project.live_id == version.pk:
         raise VersionError(f"{version.name} is live already.")
+    if over is not None:
+        _check_unmoved(over, project.live)
     if ModelVersion.objects.filter(pk=version.pk, pruned_at__isnull=False).exists():
         raise VersionError(f"The state of {version.name} was pruned: there is nothing left of it to serve.")
-    return _move(project, version, by if isinstance(by, str) else by.get_username(), reason.strip())
+    return _move(project, version, by if isinstance(by, str) else by.get_username(), reason.strip(), rollback)
+
+
+@transaction.atomic
+def rollback(project_id: int, *, by: AbstractUser | str, reason: str) -> Promotion:
+    """Make the version live again that was live before the one that is; write it into the ledger.
+
+    Rolling back once more goes one further back. Raise as `promote` does.
+    """
+    project = locked(project_id)
+    came = Promotion.objects.filter(project=project, to_version=project.live, rollback=False).order_by("-id").first()
+    if came is None or came.from_version is None:
+        raise VersionError("There is no version before the live one to go back to.")
+    return promote(came.from_version, by=by, reason=reason, rollback=True)
 
 
 def next_free_name(project_id: int, name: str) -> str:
@@ -152,13 +194,28 @@ def names(backend: str, limit: int = 100) -> list[str]:
 
 def _create(project: Project, parent: ModelVersion | None, run: TrainingRun | None, change: Change) -> ModelVersion:
     last = project.versions.aggregate(last=Max("number"))["last"] or 0
-    version = ModelVersion.objects.create(
-        project=project, number=last + 1, name=_free_name(project, parent, change.name), parent=parent, run=run
-    )
+    name = _free_name(project, parent, change.name)
+    version = ModelVersion(project=project, number=last + 1, name=name, parent=parent, run=run)
+    for field_name, value in vars(change.lineage).items():
+        setattr(version, field_name, value)
+    version.save(force_insert=True)
     if parent is not None:
         entries.copy(parent, version)
+        artifacts.copy(parent, version)
     entries.write(version, change.values)
+    artifacts.write(version, change.artifacts)
+    _measure(version)
     return version
+
+
+def _check_unmoved(parent: ModelVersion, expected: ModelVersion | None) -> None:
+    if parent != expected:
+        raise ParentMoved(f"What follows {parent.name} has to follow {expected} now; learn again.")
+
+
+def _measure(version: ModelVersion) -> None:
+    version.size = entries.size(version) + artifacts.size(version)
+    version.save(update_fields=["size"])
 
 
 def _free_name(project: Project, parent: ModelVersion | None, wanted: str | None) -> str:
@@ -183,12 +240,16 @@ def _check_name(name: str) -> None:
         raise VersionError(f"A model version needs a name of 1 to {MAX_NAME} characters.")
 
 
-def _move(project: Project, version: ModelVersion, actor: str, reason: str) -> Promotion:
+def _move(project: Project, version: ModelVersion, actor: str, reason: str, rollback: bool = False) -> Promotion:
     move = Promotion.objects.create(
-        project=project, from_version=project.live, to_version=version, actor=actor, reason=reason
+        project=project, from_version=project.live, to_version=version, actor=actor, reason=reason, rollback=rollback
     )
+    # What waited to be decided on was learnt from another version than the one that is live now.
+    Alias.objects.filter(project=project, name=Alias.CANDIDATE).delete()
     project.live = version
-    project.save(update_fields=["live"])
+    if version.label_config_hash == config_hash(project.label_config):
+        project.retraining_reason = ""
+    project.save(update_fields=["live", "retraining_reason"])
     _next_generation(project)
     return move
 

@@ -35,7 +35,7 @@ def a_version(project: Project, name: str | None = None, **changes: Any) -> Mode
     parent = ensure_initial(project.pk, "0.0.1").live
     assert parent is not None
     values = {key: encode(key, value) for key, value in changes.items()}
-    return create(parent, None, Change(values, name), actor="a test", reason="a test")
+    return create(parent, None, Change(values, name=name), actor="a test", reason="a test")
 
 
 def project_json(ls_id: int = 52, created_at: str = "2026-11-23T07:32:05.584274Z", **fields: Any) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def test_an_operators_policy_is_read_when_the_events_are_trained_on(backend):
 )
 def test_a_policy_that_cannot_be_is_refused_by_its_fields_name(policy, field):
     with pytest.raises(PolicyError, match=field):
-        policies.of(a_project(training_policy=policy))
+        policies.training(a_project(training_policy=policy))
 
 
 def test_the_runs_of_coalesced_events_are_merged_into_the_one_that_trained(backend):

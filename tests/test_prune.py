@@ -204,7 +204,7 @@ def test_zero_keeps_for_ever(settings, monkeypatch):
     age_the_ledger(5000)
     an_event(project, 5000)
     a_run(project, 5000)
-    assert pruning.prune() == pruning.Pruned(0, 0, 0, 0, 0)
+    assert pruning.prune() == pruning.Pruned(0, 0, 0, 0, 0, 0)
 
 
 def test_more_than_a_batch_is_removed(monkeypatch):

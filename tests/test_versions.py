@@ -5,7 +5,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.exceptions import PermissionDenied
 
 from registry import versions
-from registry.errors import ParentNotLive, VersionError
+from registry.errors import ParentMoved, VersionError
 from registry.models import ModelVersion, Promotion
 from registry.versions import Change, declare, ensure_initial, promote
 from tests.factories import a_project, a_version
@@ -92,8 +92,8 @@ def test_learning_on_a_version_that_is_live_no_more_is_refused():
     project = a_project()
     parent = a_version(project)
     a_version(project)
-    with pytest.raises(ParentNotLive):
-        versions.create(parent, None, Change({}), actor="a test", reason="a test")
+    with pytest.raises(ParentMoved):
+        versions.create(parent, None, Change(), actor="a test", reason="a test")
 
 
 def test_every_move_is_a_row_of_the_ledger():

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from backends.policy import TrainingPolicy
 from registry import drains, policies
 from registry.admin.base import JournalAdmin, link, preformatted
 from registry.errors import PolicyError
@@ -41,7 +42,7 @@ class PolicyForm(forms.ModelForm):
         policy = self.cleaned_data["training_policy"]
         if policy is not None:
             try:
-                policies.parse(policy)
+                policies.parse(TrainingPolicy, policy)
             except PolicyError as exc:
                 raise forms.ValidationError(str(exc)) from exc
         return policy

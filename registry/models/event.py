@@ -29,6 +29,7 @@ class Event(models.Model):
         CANCELLED = "cancelled", "its training run was cancelled"
         IGNORED = "ignored", "not this backend's business"
         DUPLICATE = "duplicate", "delivered before"
+        HELD_OUT = "held_out", "its tasks are kept for evaluation"
 
     project = models.ForeignKey("registry.Project", on_delete=models.CASCADE, related_name="events")
     action = models.CharField(max_length=255)

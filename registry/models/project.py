@@ -52,6 +52,14 @@ class Project(models.Model):
         blank=True,
         help_text="Overrides the backend's training policy; empty follows the backend.",
     )
+    promotion_policy = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Overrides the backend's promotion policy; empty follows the backend.",
+    )
+    retraining_reason = models.TextField(
+        "needs training", blank=True, help_text="Why the live version no longer fits the project; empty where it does."
+    )
 
     created_at = models.DateTimeField("first seen", auto_now_add=True)
 

@@ -1,5 +1,6 @@
 """Model versions, and the ledger of which one was live when."""
 
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db import models
@@ -21,6 +22,35 @@ class ModelVersion(models.Model):
         help_text="The training run that made it.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    code_hash = models.CharField(
+        "code", max_length=64, blank=True, help_text="SHA-256 of the backend's Python files, hexadecimal."
+    )
+    label_config_hash = models.CharField(
+        "labelling config", max_length=64, blank=True, help_text="SHA-256 of the config that it was trained with."
+    )
+    seed = models.BigIntegerField(null=True, blank=True, help_text="What self.seed was in its fit.")
+    libraries = models.JSONField(
+        default=dict, blank=True, help_text="Versions of Python and of the packages that the backend requires."
+    )
+    # Numbers and not references: events are pruned long before what was learnt from them.
+    first_event = models.BigIntegerField(null=True, blank=True, help_text="The first event that it learnt from.")
+    last_event = models.BigIntegerField(null=True, blank=True)
+    event_count = models.PositiveIntegerField("events", default=0)
+    annotations_hash = models.CharField(
+        "annotations",
+        max_length=64,
+        blank=True,
+        help_text="SHA-256 over id and time of every annotation that the fit read; the same for the same training set.",
+    )
+    annotation_count = models.PositiveIntegerField("number of annotations", default=0)
+    metrics = models.JSONField(default=dict, blank=True, help_text="What the fit measured.")
+    evaluation = models.JSONField(
+        null=True, blank=True, help_text="How it did on held-out tasks beside the live version, and the decision."
+    )
+    size = models.PositiveBigIntegerField(default=0, help_text="Bytes of state and artifacts, shared ones included.")
+    note = models.TextField(blank=True)
+    tags = models.JSONField(default=list, blank=True, help_text='A list of words: ["release", "reviewed"].')
     # The row stays for good: the ledger refers to it, and its name must never be given to another
     # version, by which Label Studio would take old predictions for new ones.
     pruned_at = models.DateTimeField(
@@ -38,6 +68,42 @@ class ModelVersion(models.Model):
         return self.name
 
 
+class Alias(models.Model):
+    """A name for one version of a project, beside which one is live.
+
+    `candidate` is what training made last and did not make live: the next fit goes on from there.
+    """
+
+    CANDIDATE = "candidate"
+    LIVE = "live"
+
+    project = models.ForeignKey("registry.Project", on_delete=models.CASCADE, related_name="aliases")
+    name = models.CharField(max_length=100)
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="aliases")
+    protected = models.BooleanField(
+        default=False, help_text="Only users with the permission to change protected aliases may move or remove it."
+    )
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "aliases"
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_version_per_alias")]
+        permissions = [("change_protected_alias", "Can move and remove protected aliases")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PromotionQuerySet(models.QuerySet["Promotion"]):
+    """Queries over the ledger."""
+
+    def live_at(self, project_id: int, time: datetime) -> ModelVersion | None:
+        """Return the version that was live in the project at that time."""
+        moves = self.filter(project_id=project_id, created_at__lte=time).select_related("to_version")
+        last = moves.order_by("-id").first()
+        return last.to_version if last else None
+
+
 class Promotion(models.Model):
     """One move of a project's live pointer. Rows are only ever added."""
 
@@ -46,7 +112,10 @@ class Promotion(models.Model):
     to_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
     actor = models.CharField(max_length=255, help_text="Who moved it: a user, a training run, or the backend's code.")
     reason = models.TextField()
+    rollback = models.BooleanField(default=False, help_text="Back to what was live before.")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PromotionQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["project", "created_at"], name="promotion_when")]

@@ -1,0 +1,123 @@
+"""The Artifacts protocol over the registry: read where a model serves, staged where it learns."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Sum
+
+from backends.artifacts import check_name
+from registry import artifact_cache, files
+from registry.artifact_cache import Tree
+from registry.connections import on_a_living_connection
+from registry.errors import ArtifactError
+from registry.models import Artifact, ModelVersion, StoredFile
+
+MAX_PATH = 500
+WORKSHOP = "run-"
+
+Changes = Mapping[str, Tree]
+"""What a fit left under each artifact's name that it asked for; nothing where it removed it."""
+
+
+class VersionArtifacts:
+    """The artifacts of a version, to be read."""
+
+    def __init__(self, version: Callable[[], ModelVersion]) -> None:
+        self._version = version
+
+    def path(self, name: str) -> Path:
+        """Return the artifact's place; see the Artifacts protocol."""
+        check_name(name)
+        tree = on_a_living_connection(lambda: tree_of(self._version().pk, name))
+        return artifact_cache.path(name, tree) if tree else artifact_cache.missing(name)
+
+
+class StagedArtifacts:
+    """The artifacts of a fit: copies of its parent's, to be changed, in a folder of its own."""
+
+    def __init__(self, parent: Callable[[], ModelVersion], folder: Path) -> None:
+        self._parent = VersionArtifacts(parent)
+        self._folder = folder
+        self._asked_for: set[str] = set()
+
+    def path(self, name: str) -> Path:
+        """Return the artifact's place; see the Artifacts protocol."""
+        place = self._folder / name
+        if name not in self._asked_for:
+            before = self._parent.path(name)
+            if before.is_dir():
+                shutil.copytree(before, place, copy_function=shutil.copyfile)
+            elif before.exists():
+                shutil.copyfile(before, place)
+            self._asked_for.add(name)
+        return place
+
+    def store(self) -> Changes:
+        """Keep what the fit has left, and return it."""
+        return {name: self._store(name) for name in sorted(self._asked_for)}
+
+    def _store(self, name: str) -> Tree:
+        place = self._folder / name
+        if place.is_dir():
+            found = sorted(path for path in place.rglob("*") if path.is_file())
+        else:
+            found = [place] if place.exists() else []
+        return {_relative(path, self._folder): files.store(path) for path in found}
+
+
+@contextmanager
+def workshop(run_id: int) -> Iterator[Path]:
+    """Lend a folder for the files of a fit; it goes with the fit, or is pruned after one that was killed."""
+    settings.ARTIFACT_CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{WORKSHOP}{run_id}-", dir=settings.ARTIFACT_CACHE) as folder:
+        yield Path(folder)
+
+
+def tree_of(version_id: int, name: str) -> dict[str, StoredFile]:
+    """Return the files of one artifact of a version."""
+    rows = Artifact.objects.filter(version_id=version_id).select_related("file")
+    found = rows.filter(path=name) | rows.filter(path__startswith=f"{name}/")
+    return {artifact.path: artifact.file for artifact in found}
+
+
+def copy(source: ModelVersion, target: ModelVersion) -> None:
+    """Give `target` every artifact of `source`. Files are shared, so this costs rows and not bytes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO registry_artifact (version_id, path, file_id) "
+            "SELECT %s, path, file_id FROM registry_artifact WHERE version_id = %s",
+            [target.pk, source.pk],
+        )
+
+
+def write(version: ModelVersion, changes: Changes) -> None:
+    """Put what a fit left in the place of what the version had."""
+    for name, tree in changes.items():
+        rows = Artifact.objects.filter(version=version)
+        (rows.filter(path=name) | rows.filter(path__startswith=f"{name}/")).delete()
+        Artifact.objects.bulk_create(
+            Artifact(version=version, path=relative, file=kept) for relative, kept in tree.items()
+        )
+
+
+def size(version: ModelVersion) -> int:
+    """Return how many bytes the version's files take, those that it shares with others included."""
+    total = Artifact.objects.filter(version=version).aggregate(total=Sum("file__size"))["total"]
+    return int(total or 0)
+
+
+def differ(version_id: int, changes: Changes) -> bool:
+    """Return whether what a fit left is anything else than what the version has."""
+    return any(tree_of(version_id, name) != dict(tree) for name, tree in changes.items())
+
+
+def _relative(path: Path, folder: Path) -> str:
+    relative = path.relative_to(folder).as_posix()
+    if len(relative) > MAX_PATH or not relative.isprintable():
+        raise ArtifactError(f"An artifact's file needs a printable path of up to {MAX_PATH} characters: {relative!r}.")
+    return relative

@@ -126,9 +126,10 @@ class BackendContract:
     events: ClassVar[Sequence[Event]] = ()
     """What it is trained on, in order; made up from config and tasks where there are none."""
 
-    def build(self, state: MemoryState | None = None) -> LabelStudioMLBase:
+    def build(self, services: Services | None = None) -> LabelStudioMLBase:
         """Make an instance as the server does. Override it to put a stand-in for what a test must not call."""
-        return self.backend.build(Services(state or StoredState()), project_id="1", label_config=self.label_config)
+        services = services or Services(StoredState())
+        return self.backend.build(services, project_id="1", label_config=self.label_config)
 
     def predictions(self, model: LabelStudioMLBase, tasks: Sequence[dict[str, Any]], context: Any = None) -> list[Any]:
         """Return what Label Studio gets for the tasks, each item as a list of predictions."""
@@ -218,13 +219,13 @@ class BackendContract:
         self._check(self.predictions(model, self.tasks))
 
     def test_what_it_learnt_is_in_its_state(self) -> None:
-        state = StoredState()
-        model = self.build(state)
+        services = Services(StoredState())
+        model = self.build(services)
         self.train(model, self.training_events())
-        learnt, restarted = (_scores(self.predictions(one, self.tasks)) for one in (model, self.build(state)))
+        learnt, restarted = (_scores(self.predictions(one, self.tasks)) for one in (model, self.build(services)))
         assert learnt == restarted, (
-            "A new instance on the same state scores otherwise than the one that learnt. "
-            "Keep what fit() learns with self.set(), and read it with self.get()."
+            "A new instance on the same state and files scores otherwise than the one that learnt. "
+            "Keep what fit() learns with self.set() or in self.artifact_path()."
         )
 
     def _check(self, predictions: list[Any]) -> None:

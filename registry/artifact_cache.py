@@ -32,7 +32,7 @@ def path(name: str, tree: Tree) -> Path:
     folder = _root() / "trees" / _digest(tree)
     if not folder.exists():
         _appear(folder, lambda target: _link(tree, target))
-        _make_room()
+        _make_room(folder)
     os.utime(folder)
     return folder / name
 
@@ -84,23 +84,31 @@ def _appear(place: Path, make: Callable[[Path], None]) -> None:
                 raise
 
 
-def _make_room() -> None:
+def _make_room(asked_for: Path) -> None:
     """Remove what was not asked for longest, until the cache is as small as the setting wants it."""
-    limit = settings.ARTIFACT_CACHE_MB * 1024 * 1024
-    stored = {place: place.stat() for place in (_root() / "files").glob("*/*") if place.is_file()}
-    total = sum(status.st_size for status in stored.values())
-    if total <= limit:
-        return
-    before = time.time() - _IN_USE_SECONDS
-    for tree in (_root() / "trees").iterdir():
-        if tree.stat().st_mtime < before:
-            shutil.rmtree(tree, ignore_errors=True)
-    for place, status in sorted(stored.items(), key=lambda item: item[1].st_mtime):
-        if total <= limit:
+    too_much = _size() - settings.ARTIFACT_CACHE_MB * 1024 * 1024
+    trees = sorted((tree.stat().st_mtime, tree) for tree in (_root() / "trees").iterdir())
+    for used_at, tree in trees:
+        if too_much <= 0:
             return
-        if status.st_mtime < before and place.stat().st_nlink == 1:
+        if tree != asked_for and used_at < time.time() - _IN_USE_SECONDS:
+            shutil.rmtree(tree, ignore_errors=True)
+            too_much -= _remove_unlinked()
+
+
+def _size() -> int:
+    return sum(place.stat().st_size for place in (_root() / "files").glob("*/*"))
+
+
+def _remove_unlinked() -> int:
+    """Remove the files that no tree holds any more; return how many bytes that were."""
+    removed = 0
+    for place in (_root() / "files").glob("*/*"):
+        status = place.stat()
+        if status.st_nlink == 1 and status.st_mtime < time.time() - _IN_USE_SECONDS:
             place.unlink(missing_ok=True)
-            total -= status.st_size
+            removed += status.st_size
+    return removed
 
 
 def _digest(tree: Tree) -> str:

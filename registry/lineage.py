@@ -1,6 +1,7 @@
 """What a version learnt from, and by what code: kept with it for whoever asks years later."""
 
 import hashlib
+import json
 import platform
 import re
 from collections.abc import Mapping
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+
+from backends import label_config as label_configs
+from backends.errors import LabelConfigError
 
 _SERVER = ("label-studio-sdk",)
 _COMMENT = re.compile(r"(^|\s)#.*")
@@ -51,9 +55,21 @@ class Manifest:
 
 
 def config_hash(label_config: str) -> str:
-    """Return the SHA-256 of a labelling config; empty where there is none."""
-    text = label_config.strip()
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() if text else ""
+    """Return the SHA-256 of what can be answered by a labelling config; empty where there is none.
+
+    How it looks does not count: colours, hints, blanks, and the order of labels.
+    """
+    if not label_config.strip():
+        return ""
+    try:
+        controls = label_configs.parse(label_config).parsed
+    except LabelConfigError:
+        told: Any = label_config.strip()
+    else:
+        told = {
+            name: [control["type"], control["to_name"], sorted(control["labels"])] for name, control in controls.items()
+        }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=64)

@@ -9,12 +9,14 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
+from backends import label_config as label_configs
 from backends.base import LabelStudioMLBase
 from backends.errors import BackendError
 from backends.response import to_results
 from backends.signatures import call_accepting
-from registry import instances
+from registry import failures, instances
 from registry.errors import BackendFailed, Busy
+from registry.guard import ask_for_training, explain, guard_for
 from registry.models import Project
 from registry.projects import Standing
 from registry.state import LiveState
@@ -42,6 +44,10 @@ class WarmInstance:
         with _authors_code("setup()"):
             self.backend: LabelStudioMLBase = instances.to_serve(project, self._state, label_config)
         self.label_config = label_config
+        self._project = project
+        self._guard = guard_for(self._state.version, label_configs.parse(label_config or ""))
+        if self._guard is not None:
+            ask_for_training(project, self._state.version)
         self._slots = threading.BoundedSemaphore(max(1, self.backend.max_concurrency))
         self._refreshing = threading.Lock()
 
@@ -63,6 +69,25 @@ class WarmInstance:
     def version_name(self) -> str:
         """The name of the version it serves."""
         return self._state.version.name
+
+    def without_vanished_labels(self, results: list[Any]) -> list[Any]:
+        """Return the results without labels that the labelling config has no more, and report those."""
+        if self._guard is None:
+            return results
+        kept, dropped = self._guard.keep(results)
+        if dropped:
+            failures.record(
+                failures.Problem(
+                    backend=self._project.backend,
+                    endpoint="predict",
+                    request="POST /predict",
+                    status=200,
+                    code="labels_vanished",
+                    detail=explain(self._state.version, dropped),
+                    project=f"{self._project.ls_id}.{self._project.ls_created}",
+                )
+            )
+        return kept
 
     @contextmanager
     def slot(self) -> Iterator[LabelStudioMLBase]:
@@ -136,7 +161,7 @@ def predict(
         version = instance.version_name
         with _authors_code("predict()"):
             answer = call_accepting(backend.predict, tasks, context=context, **params)
-    return to_results(answer, len(tasks), version)
+    return instance.without_vanished_labels(to_results(answer, len(tasks), version))
 
 
 def warm(project: Project, label_config: str | None) -> str:
@@ -148,20 +173,20 @@ def warm(project: Project, label_config: str | None) -> str:
     standing = Standing(project.pk, project.generation, project.state_revision)
     if instance := pool.fitting(standing, label_config):
         return instance.version_name
-    failures: list[Exception] = []
+    raised: list[Exception] = []
 
     def build() -> None:
         try:
             pool.get(standing, label_config)
         except Exception as exc:
-            failures.append(exc)
+            raised.append(exc)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=build, name=f"warm-{project.pk}", daemon=True)
     thread.start()
     thread.join(SETUP_WAIT_SECONDS)
-    if failures:
-        raise failures[0]
+    if raised:
+        raise raised[0]
     live = Project.objects.select_related("live").only("live__name").get(pk=project.pk).live
     return live.name if live else LabelStudioMLBase.INITIAL_MODEL_VERSION

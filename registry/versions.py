@@ -247,7 +247,7 @@ def _move(project: Project, version: ModelVersion, actor: str, reason: str, roll
     # What waited to be decided on was learnt from another version than the one that is live now.
     Alias.objects.filter(project=project, name=Alias.CANDIDATE).delete()
     project.live = version
-    if version.label_config_hash == config_hash(project.label_config):
+    if not version.label_config_hash or version.label_config_hash == config_hash(project.label_config):
         project.retraining_reason = ""
     project.save(update_fields=["live", "retraining_reason"])
     _next_generation(project)

@@ -16,7 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.factories import predict_json
+from registry import training, versions
+from registry.models import ModelVersion, Project, Promotion
+from tests.factories import annotation_created, predict_json, receive
 
 PROJECT = Path(__file__).resolve().parent.parent
 WORKERS = 2
@@ -32,6 +34,17 @@ TELLTALE = """
             if tasks[0]["data"]["text"] == "new version":
                 self.bump_model_version()
             return [{"result": [{"imported by": IMPORTED_BY, "predicted by": os.getpid()}]} for _ in tasks]
+"""
+
+LEARNS = """
+    class Learns(LabelStudioMLBase):
+        def fit(self, event, data, **kwargs):
+            self.set("seen", [*(self.get("seen") or []), data["annotation"]["id"]])
+            self.artifact_path("weights.txt").write_text(f"weights of {data['annotation']['id']}")
+        def predict(self, tasks, context=None, **kwargs):
+            weights = self.artifact_path("weights.txt")
+            text = weights.read_text() if weights.exists() else ""
+            return [{"result": [{"seen": self.get("seen"), "weights": text}]} for _ in tasks]
 """
 
 
@@ -144,6 +157,42 @@ def test_each_worker_sees_the_other_ones_new_version_at_its_next_request(chosen,
 
     assert after["result"][0]["predicted by"] == before["result"][0]["predicted by"] == other.pid
     assert (before["model_version"], after["model_version"]) == ("0.0.1", "0.1.0")
+
+
+def test_after_ten_fits_a_rollback_to_the_third_is_served_by_each_worker_and_learnt_on(
+    chosen, serve, queue, tmp_path, settings
+):
+    name = chosen(LEARNS)
+    artifacts = settings.STORAGES["artifacts"] | {"OPTIONS": {"location": tmp_path / "artifacts"}}
+    settings.STORAGES = settings.STORAGES | {"artifacts": artifacts}
+    settings.ARTIFACT_CACHE = tmp_path / "cache"
+    for number in range(1, 11):
+        receive(name, annotation_created(number, "text", "Positive"))
+    project = Project.objects.get()
+    training.drain(project.pk)
+    server = serve(
+        ML_BACKEND=name, ARTIFACT_STORAGE=str(tmp_path / "artifacts"), ARTIFACT_CACHE=str(tmp_path / "cache")
+    )
+    server.await_start()
+    workers = server.workers()
+    for worker in workers:
+        with only(worker, workers):
+            assert server.predict()["result"][0]["weights"] == "weights of 10"
+
+    third = ModelVersion.objects.get(name="0.3.0")
+    versions.promote(third, by="ann", reason="the third was the best")
+    for worker in workers:
+        with only(worker, workers):
+            after = server.predict()
+        assert after["result"] == [{"seen": [1, 2, 3], "weights": "weights of 3"}]
+        assert after["model_version"] == "0.3.0"
+
+    receive(name, annotation_created(11, "text", "Positive"))
+    training.drain(project.pk)
+    assert ModelVersion.objects.latest("id").parent == third
+    assert server.predict()["result"] == [{"seen": [1, 2, 3, 11], "weights": "weights of 11"}]
+    move = Promotion.objects.filter(actor="ann").get()
+    assert (str(move.to_version), move.reason, move.created_at is not None) == ("0.3.0", "the third was the best", True)
 
 
 @pytest.mark.parametrize("preload", [True, False])

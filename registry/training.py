@@ -161,7 +161,8 @@ def _commit(batch: Batch, state: StagedState, result: object) -> bool:
         versions.create(state.version, run, change, actor=f"training run {run.pk}", reason="A fit succeeded.")
     elif state.changes:
         versions.amend(state.version, state.changes)
-    run.events.update(status=Event.Status.DONE)
+    # The run's own events also hold those that were delivered again meanwhile, and stay duplicates.
+    Event.objects.filter(pk__in=batch.event_ids).update(status=Event.Status.DONE)
     return True
 
 

@@ -197,7 +197,9 @@ def _due_at(policy: TrainingPolicy, waiting: Sequence[Waiting]) -> datetime | No
     received = [event.received_at for event in waiting]
     if policy.every_event or any(event.action == _START for event in waiting):
         return min(received)
-    return policy.due_at(sum(event.annotation_count for event in waiting), min(received), max(received))
+    # An event that names no annotation, as that of deleted tasks, counts as one: it would wait for others.
+    annotations = sum(max(event.annotation_count, 1) for event in waiting)
+    return policy.due_at(annotations, min(received), max(received))
 
 
 def _waiting(project: Project) -> list[Waiting]:

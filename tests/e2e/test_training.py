@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.connected import ConnectedProject, chosen
 from tests.e2e.label_studio import LabelStudioServer
+from tests.e2e.processes import until
 from tests.e2e.server import MLServer
 
 no_ids_in_bulk = pytest.mark.newest("on SQLite, Label Studio 1.9 does not know the ids of what it creates in bulk")
@@ -157,6 +158,8 @@ def test_annotations_that_had_to_wait_are_learnt_by_one_fit(
 ):
     examples, versions = project.examples(), len(project.ours.versions())
     worker = server.worker()
+    # A job that is about to end would still take what comes now.
+    until(lambda: not worker.children(), "the worker is idle")
     worker.suspend()
     numbers = [project.annotate(tasks[0], "Neutral") for _ in range(3)]
     worker.resume()

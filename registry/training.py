@@ -135,8 +135,10 @@ def _commit(batch: Batch, fit: Fit, change: versions.Change | None) -> bool:
             versions.create(fit.parent, run, change, actor=actor, reason="A fit succeeded.", hold=hold)
         else:
             versions.amend(fit.parent, change)
-    run.events.exclude(pk__in=fit.held_out).update(status=Event.Status.DONE)
-    run.events.filter(pk__in=fit.held_out).update(status=Event.Status.HELD_OUT)
+    # The run's own events also hold those that were delivered again meanwhile, and stay duplicates.
+    events = Event.objects.filter(pk__in=batch.event_ids)
+    events.exclude(pk__in=fit.held_out).update(status=Event.Status.DONE)
+    events.filter(pk__in=fit.held_out).update(status=Event.Status.HELD_OUT)
     return True
 
 
@@ -171,7 +173,9 @@ def _due_at(policy: TrainingPolicy, waiting: Sequence[Waiting]) -> datetime | No
     received = [event.received_at for event in waiting]
     if policy.every_event or any(event.action == _START for event in waiting):
         return min(received)
-    return policy.due_at(sum(event.annotation_count for event in waiting), min(received), max(received))
+    # An event that names no annotation, as that of deleted tasks, counts as one: it would wait for others.
+    annotations = sum(max(event.annotation_count, 1) for event in waiting)
+    return policy.due_at(annotations, min(received), max(received))
 
 
 def _waiting(project: Project) -> list[Waiting]:

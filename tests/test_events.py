@@ -50,6 +50,7 @@ def test_a_redelivered_event_is_kept_and_not_trained_on(backend):
         receive(backend, made(1, 1))
     drain()
     assert statuses() == ["done", "duplicate", "duplicate"]
+    assert TrainingRun.objects.get().status == "succeeded"
     assert seen() == [1]
 
 

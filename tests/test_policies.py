@@ -11,7 +11,7 @@ from registry.errors import PolicyError
 from registry.models import Event, Project, TrainingRun
 from registry.state import LiveState
 from tests.factories import a_project, receive
-from tests.histories import button, deleted, made, made_in_bulk
+from tests.histories import button, deleted, made, made_in_bulk, tasks_deleted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,6 +103,14 @@ def test_a_coalesced_fit_of_a_single_event_gets_it_as_a_batch_too(backend):
     receive(backend("TrainingPolicy()"), made(1, 1))
     drain()
     assert fits() == [[1, [1]]]
+
+
+def test_deleted_tasks_are_trained_on_without_waiting_for_an_annotation(queue):
+    receive("text_classifier", made(1, 1))
+    drain()
+    receive("text_classifier", tasks_deleted(1))
+    assert drain() == 1
+    assert TrainingRun.objects.latest("pk").metrics == {"examples": 0.0}
 
 
 def test_a_fit_waits_for_enough_annotations(backend):

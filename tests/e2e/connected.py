@@ -46,12 +46,9 @@ class ConnectedProject:
         """Add our backend to the project: the one at `/`, or the one of that path."""
         created = self.ls.ml.create(url=f"{server.url}{path}", project=self.id, title=f"ours at {path}", **options)
         self.ml_id = created.id
-        self.remember(server, backend)
-
-    def remember(self, server: MLServer, backend: str) -> None:
-        """Look from now on at what that server remembers of the project."""
-        created = int(self.project.created_at.timestamp())
-        self._memory = Memory(server.database, backend, self.id, created)
+        self._memory = Memory(server.database, backend, self.id, int(self.project.created_at.timestamp()))
+        # A setup() that takes long goes on after Label Studio was answered.
+        until(lambda: self.ours.project()["live_id"], f"the model of project {self.id} is set up")
 
     def backend(self) -> Any:
         """Return the backend as Label Studio shows it; Label Studio asks for its state first."""
@@ -115,9 +112,19 @@ class ConnectedProject:
         )
         return self.ours.live()
 
-    def examples(self) -> dict[str, str]:
-        """Return what the text classifier has learnt from: {annotation id: choice}."""
-        return {key: row["choices"][0] for key, row in (self.ours.state("examples") or {}).items()}
+    def examples(self) -> dict[int, str]:
+        """Return what there is to learn from: {annotation id: choice}."""
+        gone = self.ours.deleted_tasks()
+        return {
+            number: row["payload"]["result"][0]["value"]["choices"][0]
+            for number, row in self.ours.annotations().items()
+            if not (row["deleted"] or row["skipped"] or row["task_ls_id"] in gone)
+        }
+
+    def learnt(self) -> int:
+        """Return how many examples the text classifier's newest fit learnt from."""
+        fits = [run for run in self.ours.runs() if run["status"] == "succeeded"]
+        return int(fits[-1]["metrics"]["examples"])
 
 
 def chosen(choice: str) -> Row:

@@ -46,7 +46,8 @@ class Memory:
 
     def live(self) -> str:
         """Return the name of the version that serves."""
-        return str(next(row["name"] for row in self.versions() if row["id"] == self.project()["live_id"]))
+        live_id = self.project()["live_id"]
+        return str(next(row["name"] for row in self.versions() if row["id"] == live_id))
 
     def versions(self) -> list[Row]:
         """Return the model versions."""
@@ -58,10 +59,21 @@ class Memory:
 
     def events(self, action: str = "") -> list[Row]:
         """Return the webhooks received, or those of one action; `payload` is the body."""
-        events = self._of_project("registry_event")
-        for event in events:
-            event["payload"] = json.loads(bytes(event.pop("body")))
+        events = [row | {"payload": _parsed(row.pop("body"))} for row in self._of_project("registry_event")]
         return [event for event in events if event["action"] == action or not action]
+
+    def annotations(self) -> dict[int, Row]:
+        """Return the latest state of each annotation by its id in Label Studio; `payload` is None of a deleted one."""
+        rows = self._of_project("registry_annotation")
+        return {row["ls_id"]: row | {"payload": _parsed(row.pop("body"))} for row in rows}
+
+    def deleted_tasks(self) -> list[int]:
+        """Return the ids in Label Studio of the annotated tasks that are deleted there."""
+        return [row["ls_id"] for row in self._of_project("registry_annotatedtask") if row["deleted"]]
+
+    def failures(self) -> list[Row]:
+        """Return the kinds of failures, each with its count."""
+        return self._of_project("registry_failure")
 
     def state(self, key: str) -> Any:
         """Return a JSON or text value of the version that serves; None where it has none."""
@@ -78,3 +90,7 @@ class Memory:
 
     def _of_project(self, table: str) -> list[Row]:
         return self._database.rows(f"SELECT * FROM {table} WHERE project_id = %s ORDER BY id", self.project()["id"])
+
+
+def _parsed(body: memoryview | None) -> Any:
+    return None if body is None else json.loads(bytes(body))

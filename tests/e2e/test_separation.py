@@ -35,7 +35,9 @@ def test_what_one_project_learns_the_other_does_not(
     first: ConnectedProject, label_studio: LabelStudioServer, server: MLServer
 ):
     second = connected(ConnectedProject(label_studio, "second"), server)
-    first.annotate(first.task_ids()[0], "Positive")
+    good, bad, *_ = first.task_ids()
+    first.annotate(good, "Positive")
+    first.annotate(bad, "Negative")
     assert first.settle() == first.backend().model_version == "0.1.0"
     assert second.ours.live() == second.backend().model_version == "0.0.1"
 
@@ -50,8 +52,8 @@ def test_two_label_studios_with_the_same_project_number_share_nothing(
     connected(namesake, server)
     assert namesake.backend().model_version == namesake.ours.live() == "0.0.1"
 
-    namesake.annotate(namesake.task_ids()[0], "Negative")
+    namesake.annotate(namesake.task_ids()[0], "Neutral")
     namesake.settle()
-    assert list(namesake.examples().values()) == ["Negative"]
-    assert list(first.examples().values()) == ["Positive"]
-    assert len(first.ours.events("ANNOTATION_CREATED")) == 1
+    assert list(namesake.examples().values()) == ["Neutral"]
+    assert list(first.examples().values()) == ["Positive", "Negative"]
+    assert len(first.ours.events("ANNOTATION_CREATED")) == 2

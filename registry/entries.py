@@ -43,15 +43,23 @@ def write(version: ModelVersion, values: Mapping[str, Encoded]) -> None:
     """Set the keys to the values."""
     large = {key: _digest(value.data) for key, value in values.items() if len(value.data) > INLINE_BYTES}
     # Blobs in one order, whatever the keys: two writers may each hold one that the other needs.
-    for key in sorted(values, key=lambda key: large.get(key, "")):
-        value, digest = values[key], large.get(key)
-        if digest:
-            _store_blob(digest, value.data)
-        StateEntry.objects.update_or_create(
-            version=version,
-            key=key,
-            defaults={"kind": value.kind, "data": None if digest else value.data, "blob_id": digest},
-        )
+    for digest, key in sorted((digest, key) for key, digest in large.items()):
+        _store_blob(digest, values[key].data)
+    StateEntry.objects.bulk_create(
+        [
+            StateEntry(
+                version=version,
+                key=key,
+                kind=value.kind,
+                data=None if key in large else value.data,
+                blob_id=large.get(key),
+            )
+            for key, value in values.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["version", "key"],
+        update_fields=["kind", "data", "blob"],
+    )
 
 
 def copy(source: ModelVersion, target: ModelVersion) -> None:

@@ -14,6 +14,7 @@ from backends.signatures import call_accepting
 from registry import holdout, instances, policies, versions
 from registry.annotations import ProjectAnnotations
 from registry.errors import VersionError
+from registry.fitting import time_limit
 from registry.models import Alias, ModelVersion, Project
 from registry.state import VersionState
 
@@ -34,7 +35,8 @@ def judge(version: ModelVersion) -> None:
     if policy.mode != "evaluate" or not Alias.objects.filter(version=version, name=Alias.CANDIDATE).exists():
         return
     try:
-        evaluation = _evaluation(project, version, policy)
+        with time_limit(instances.backend_class(project.backend).fit_timeout):
+            evaluation = _evaluation(project, version, policy)
     except (Exception, SystemExit) as exc:
         logger.warning("%s could not be evaluated and is held.", version, exc_info=True)
         evaluation = {"decision": "held", "reasons": [f"It could not be evaluated: {type(exc).__name__}: {exc}"]}

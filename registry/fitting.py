@@ -65,7 +65,7 @@ class Fit:
         said = last.get("project")
         config = said.get("label_config") if isinstance(said, dict) else None
         self._label_config = config if isinstance(config, str) and config else self._project.label_config
-        with _time_limit(instances.backend_class(self._project.backend).fit_timeout):
+        with time_limit(instances.backend_class(self._project.backend).fit_timeout):
             _seed(self._seed)
             services = Services(
                 self._state,
@@ -146,7 +146,8 @@ def _seed(seed: int) -> None:
         numpy.random.seed(seed)
 
 
-def _time_limit(seconds: float) -> AbstractContextManager[object]:
+def time_limit(seconds: float) -> AbstractContextManager[object]:
+    """Raise FitTimeout in the block after so many seconds."""
     # An alarm interrupts a fit that waits in C as well, but only a main thread can be sent one.
     in_main_thread = threading.current_thread() is threading.main_thread()
     penalty = UnixSignalDeathPenalty if in_main_thread else TimerDeathPenalty

@@ -10,15 +10,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
 from backends.promotion import PromotionPolicy
-from registry import versions
 from registry.annotations import ProjectAnnotations
 from registry.models import AnnotatedTask
 
 _Split = AnnotatedTask.Split
+_BATCH = 1_000
 _PAIRED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED")
 
 
@@ -52,10 +51,11 @@ def without(payload: dict[str, Any], held: frozenset[int]) -> dict[str, Any] | N
     return payload | {"annotation": [pair[0] for pair in kept], "task": [pair[1] for pair in kept]}
 
 
-@transaction.atomic
 def _decide(project_id: int, policy: PromotionPolicy) -> None:
-    """Decide on each annotated task that is not decided on, in the order of their ids."""
-    versions.locked(project_id)
+    """Decide on each annotated task that is not decided on, in the order of their ids.
+
+    Only a project's one fit does so. The project is not locked for it: webhooks would wait.
+    """
     new = AnnotatedTask.objects.filter(project_id=project_id, split=_Split.UNDECIDED)
     strata, held = _counts(project_id)
     decided: dict[tuple[str, str], list[int]] = {}
@@ -67,8 +67,9 @@ def _decide(project_id: int, policy: PromotionPolicy) -> None:
         split = str(_Split.HELD_OUT if chosen else _Split.TRAINING)
         decided.setdefault((split, stratum), []).append(task["id"])
     for (split, stratum), numbers in decided.items():
-        rows = AnnotatedTask.objects.filter(project_id=project_id, ls_id__in=numbers)
-        rows.update(split=split, stratum=stratum)
+        for start in range(0, len(numbers), _BATCH):
+            rows = AnnotatedTask.objects.filter(project_id=project_id, ls_id__in=numbers[start : start + _BATCH])
+            rows.update(split=split, stratum=stratum)
 
 
 def _counts(project_id: int) -> tuple[Counter[str], int]:

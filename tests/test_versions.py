@@ -1,8 +1,11 @@
 """Versions, and the ledger of which one was live when."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 
 from registry import versions
 from registry.errors import ParentMoved, VersionError
@@ -151,3 +154,17 @@ def test_names_are_listed_once_over_all_projects():
     a_version(a_project("another", ls_id=3), "foreign")
     assert versions.names("text_classifier") == ["shared", "0.0.1"]
     assert ModelVersion.objects.filter(name="shared").count() == 2
+
+
+def test_a_thousand_versions_hold_a_large_value_that_did_not_change_once():
+    project = a_project()
+    keys: Any = {f"key {number}": number for number in range(20)}
+    a_version(project, model=bytes(10_000_000), **keys)
+    for number in range(999):
+        version = a_version(project, **keys | {"key 0": -number})
+    assert (version.entries.count(), version.size > 10_000_000) == (21, True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), sum(size), pg_total_relation_size('registry_blob') FROM registry_blob")
+        blobs, size, on_disk = cursor.fetchone()
+    assert (blobs, size) == (1, 10_000_000)
+    assert on_disk < 20_000_000

@@ -33,6 +33,10 @@ class PolicyError(RegistryError):
     """A training policy cannot be read."""
 
 
+class EventError(RegistryError):
+    """Events are asked for that are not there."""
+
+
 class RunError(RegistryError):
     """A run cannot be cancelled or tried again."""
 

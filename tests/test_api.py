@@ -581,6 +581,11 @@ def test_what_an_address_does_not_do_is_refused(root, project, method):
     refused(root.generic(method, f"/api/versions/{project.live_id}/"), 405, "method_not_allowed")
 
 
+def test_head_answers_as_get_does_without_the_body(root, project):
+    response = root.head(f"/api/projects/{project.pk}/")
+    assert (response.status_code, response.content) == (200, b"")
+
+
 def test_an_address_is_taken_without_its_last_slash(root, project):
     assert root.get("/api/runs").json() == root.get("/api/runs/").json()
     response = root.post(f"/api/versions/{project.live_id}/promote", {"reason": "x"}, content_type="application/json")

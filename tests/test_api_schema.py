@@ -64,6 +64,11 @@ def test_the_page_loads_nothing_from_elsewhere(client):
     assert "/api/schema" in page
 
 
+@pytest.mark.parametrize("path", ["docs", "schema"])
+def test_even_the_page_is_refused_to_a_wrong_token(client, path):
+    assert client.get(f"/api/{path}/", headers={"authorization": "Token wrong"}).status_code == 401
+
+
 def test_the_page_is_served_whatever_its_address_says(client):
     assert client.get("/api/docs", {"lang": "x\r\ny", "version": "a\r\nb\0"}).status_code == 200
     assert client.get("/api/schema", {"lang": "x\r\ny", "version": "a\r\nb\0"}).status_code == 200

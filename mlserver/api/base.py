@@ -18,7 +18,7 @@ from mlserver.api.authentication import OperatorTokenAuthentication
 from mlserver.api.errors import exception_handler
 from mlserver.api.filters import RegistryFilterBackend
 from mlserver.api.pagination import OperatorPagination
-from mlserver.api.permissions import RegistryPermission
+from mlserver.api.permissions import METHODS, RegistryPermission
 from mlserver.api.throttling import OperatorThrottle
 from mlserver.protocol.errors import BodyTooLarge
 from mlserver.protocol.json import FixedNegotiation, OrjsonParser
@@ -35,7 +35,7 @@ class OperatorView(APIView):
     parser_classes = [OrjsonParser]
     renderer_classes = [JSONRenderer]
     content_negotiation_class = FixedNegotiation
-    metadata_class = None
+    http_method_names = [method.lower() for method in METHODS]
     versioning_class = None
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:

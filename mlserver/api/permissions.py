@@ -7,7 +7,7 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-_METHODS = ("GET", "HEAD", "POST", "PATCH")
+METHODS = ("GET", "HEAD", "POST", "PATCH")
 
 
 class RegistryPermission(BasePermission):
@@ -19,7 +19,7 @@ class RegistryPermission(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the user may; name the permission that is missing."""
-        if request.method not in _METHODS:
+        if request.method not in METHODS:
             raise MethodNotAllowed(str(request.method))
         if not (request.user and request.user.is_authenticated):
             return False

@@ -6,6 +6,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
+# A longer wait is a mistake, and a much longer one is beyond the calendar.
+_YEAR = 366 * 24 * 3600
+
 
 @dataclass(frozen=True)
 class TrainingPolicy:
@@ -20,8 +23,8 @@ class TrainingPolicy:
 
     every_event: bool = False
     min_annotations: Annotated[int, Field(ge=1)] = 1
-    quiet_seconds: Annotated[float, Field(ge=0)] = 0.0
-    max_wait_seconds: Annotated[float, Field(ge=0)] | None = None
+    quiet_seconds: Annotated[float, Field(ge=0, le=_YEAR)] = 0.0
+    max_wait_seconds: Annotated[float, Field(ge=0, le=_YEAR)] | None = None
     only_on_start: bool = False
 
     def due_at(self, annotations: int, oldest: datetime, newest: datetime) -> datetime | None:

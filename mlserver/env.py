@@ -1,12 +1,24 @@
 """Read settings from environment variables and fail loudly, naming the variable."""
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_RATE = re.compile(r"([1-9]\d{0,8})/(s|sec|min|m|h|hour|d|day)", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many requests in so many seconds."""
+
+    limit: int
+    seconds: int
 
 
 def env_str(name: str, default: str = "") -> str:
@@ -38,6 +50,17 @@ def env_int(name: str, default: int, *, minimum: int = 0) -> int:
     if number < minimum:
         raise ImproperlyConfigured(f"{name} must be {minimum} or more; it is {number}.")
     return number
+
+
+def env_rate(name: str, default: str) -> Rate:
+    """Return the variable as a rate, such as 600/min."""
+    text = env_str(name, default)
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise ImproperlyConfigured(
+            f"{name} must be a number of requests per sec, min, hour or day, such as 600/min; it is {text!r}."
+        )
+    return Rate(int(match[1]), _SECONDS[match[2][0]])
 
 
 def env_list(name: str, default: str = "", separator: str = ",") -> list[str]:

@@ -8,7 +8,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from mlserver.artifact_storage import artifact_storage
-from mlserver.env import env_bool, env_int, env_list, env_secret, env_str
+from mlserver.env import env_bool, env_int, env_list, env_rate, env_secret, env_str
 from mlserver.secret_key import local_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -128,6 +128,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "rest_framework.authtoken",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # the files of /api/docs/, so that a browser fetches none from elsewhere
     "django_rq",
 ]
 
@@ -172,9 +175,35 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
+# Of the ML protocol, whose views inherit these. The operators' API sets its own; see mlserver/api/base.py.
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "mlserver.protocol.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",  # asked by ./manage.py spectacular alone
+}
+
+API_THROTTLE = env_rate("API_THROTTLE", "600/min")
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "ML server for Label Studio: operator API",
+    "DESCRIPTION": "Look at projects, versions, events, training runs and failures, and act on them as in the admin.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,
+    "PREPROCESSING_HOOKS": ["mlserver.api.schema.only_the_api"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "mlserver.api.schema.describe_errors",
+        "mlserver.api.schema.refuse_unknown_fields",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "EventStatus": "registry.models.Event.Status",
+        "RunStatus": "registry.models.TrainingRun.Status",
+    },
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 LOGGING = {

@@ -29,6 +29,7 @@ _protocol = [
 urlpatterns = [
     path("", include(_protocol)),
     path("admin/", admin.site.urls),
+    path("api/", include("mlserver.api.urls")),
     path("queues/", include("django_rq.urls")),
     path("t/<str:token>", views.IndexView.as_view()),
     path("t/<str:token>/", include(_protocol)),

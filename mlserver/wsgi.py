@@ -1,4 +1,4 @@
-"""The WSGI application: the admin with Django's middleware, the ML protocol without it."""
+"""The WSGI application: the admin and the operators' API with Django's middleware, the ML protocol without it."""
 
 import os
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlserver.settings")
 django.setup(set_prefix=False)
 
-_BROWSER_PREFIXES = ("/admin/", "/static/", "/queues/")
+_BROWSER_PREFIXES = ("/admin/", "/api/", "/static/", "/queues/")
 
 
 class ProtocolHandler(WSGIHandler):
@@ -40,6 +40,6 @@ _protocol = ProtocolHandler()
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Pass a request to the admin or to the protocol, by its path."""
+    """Pass a request to the admin and the operators' API, or to the protocol, by its path."""
     handler = _browser if environ.get("PATH_INFO", "").startswith(_BROWSER_PREFIXES) else _protocol
     return handler(environ, start_response)

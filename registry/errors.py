@@ -37,6 +37,10 @@ class PolicyError(RegistryError):
     """A training or promotion policy cannot be read."""
 
 
+class EventError(RegistryError):
+    """Events are asked for that are not there."""
+
+
 class RunError(RegistryError):
     """A run cannot be cancelled or tried again."""
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -16,6 +17,7 @@ from django.utils import timezone
 from backends import loading
 from backends.annotations import AnnotationState, states
 from registry import annotations, drains, projects, versions
+from registry.errors import EventError
 from registry.models import Event, Project, TrainingRun
 from registry.models.event import EventQuerySet
 from registry.projects import ProjectKey
@@ -62,6 +64,51 @@ def receive(backend: str, key: ProjectKey, action: str, payload: Mapping[str, An
     if event.status == Event.Status.PENDING:
         drains.request(project.pk)
     return Receipt(event.pk, event.status, run.pk if run else None)
+
+
+def start_training(project: Project, *, by: AbstractUser | str) -> Receipt:
+    """Store what the training button of Label Studio sends, as though it had been pressed there.
+
+    Raise BackendNotFound where the project's backend is there no more, and PermissionDenied for a
+    user who may not.
+    """
+    if not isinstance(by, str) and not by.has_perm("registry.change_project"):
+        raise PermissionDenied("You need the permission “Can change project”.")
+    loading.folder_of(project.backend, settings.BACKENDS_PATH)
+    # Nothing of the project that may have changed in Label Studio meanwhile.
+    said: dict[str, Any] = {"id": project.ls_id}
+    if project.ls_created:
+        said["created_at"] = datetime.fromtimestamp(project.ls_created, UTC).isoformat()
+    action = "START_TRAINING"
+    payload = {"action": action, "project": said}
+    key = ProjectKey(project.ls_id, project.ls_created)
+    return receive(project.backend, key, action, payload, json.dumps(payload).encode())
+
+
+def select(
+    project_id: int | None = None,
+    *,
+    ids: Collection[int] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    action: str = "",
+) -> EventQuerySet:
+    """Return the events to replay, by when they were received; raise EventError naming ids that are not among them.
+
+    Without an end, those received until now: events that come meanwhile are no part of it.
+    """
+    chosen = Event.objects.filter(received_at__lte=until or timezone.now())
+    if project_id is not None:
+        chosen = chosen.filter(project=project_id)
+    if since:
+        chosen = chosen.filter(received_at__gte=since)
+    if action:
+        chosen = chosen.filter(action=action)
+    if ids:
+        chosen = chosen.filter(pk__in=ids)
+        if unknown := set(ids) - set(chosen.values_list("pk", flat=True)):
+            raise EventError(f"Not among the events chosen: {', '.join(map(str, sorted(unknown)))}.")
+    return chosen
 
 
 @transaction.atomic

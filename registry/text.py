@@ -1,6 +1,7 @@
 """Text as Postgres can keep it and a person can read it."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from registry.masking import mask_pairs, mask_secrets, masked
@@ -9,6 +10,7 @@ _MAX_DEPTH = 8
 _MAX_ITEMS = 3
 _MAX_FIELDS = 50
 _MAX_STRING = 300
+_MAX_NESTING = 100
 
 
 def storable(text: str) -> str:
@@ -32,6 +34,11 @@ def excerpt(body: Any, limit: int) -> str:
     return text if len(text) <= limit else text[:limit] + "…"
 
 
+def presentable(value: Any) -> Any:
+    """Return a copy of a JSON value for a person: secrets masked, and shortened where it is nested too deeply."""
+    return masked(shortened(value) if _nests_deeper(value, _MAX_NESTING) else value)
+
+
 def shortened(value: Any, depth: int = 0) -> Any:
     """Return a small copy of a JSON value: long texts and lists are cut, deep parts left out."""
     if isinstance(value, str):
@@ -45,3 +52,19 @@ def shortened(value: Any, depth: int = 0) -> Any:
         return [shortened(item, depth + 1) for item in value[:_MAX_ITEMS]] + more
     fields = list(value.items())[:_MAX_FIELDS]
     return {key[:_MAX_STRING]: shortened(item, depth + 1) for key, item in fields}
+
+
+def _nests_deeper(value: Any, limit: int) -> bool:
+    """Look level by level: what is nested a thousand times is too much for a function that calls itself."""
+    level = [value]
+    for _ in range(limit):
+        level = [part for item in level for part in _parts(item)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

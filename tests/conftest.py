@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
+from mlserver.api import throttling
 from registry import serving
 
 # Beside a running server's own queue, which is number 0.
@@ -75,6 +76,14 @@ def queue(transactional_db):
     queue.empty()
     yield queue
     queue.empty()
+
+
+@pytest.fixture
+def _uncounted():
+    """Let the API's throttle begin at nothing, whatever other tests and earlier runs have asked for."""
+    redis = django_rq.get_connection("default")
+    for key in redis.scan_iter(f"{throttling.PREFIX}:*"):
+        redis.delete(key)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.factories import SENTIMENT
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-READS = re.compile(r'env_(?:str|bool|int|list|secret)\(\s*"([A-Z_]+)"')
+READS = re.compile(r'env_(?:str|bool|int|list|rate|secret)\(\s*"([A-Z_]+)"')
 
 
 def section(title: str) -> str:
@@ -37,7 +37,7 @@ def test_the_secrets_are_marked():
 
 def test_every_address_is_in_the_table():
     told = {cell.strip("`").split("/", 1)[1].rstrip("/") for cell in first_column(section("Addresses"))}
-    protocol, *others = get_resolver().url_patterns[:3]
+    protocol, *others = get_resolver().url_patterns[:4]
     patterns = [*protocol.url_patterns, *others]
     assert told == {str(pattern.pattern).rstrip("/") for pattern in patterns}
 
@@ -50,7 +50,7 @@ def test_every_make_target_exists():
 def test_every_command_exists():
     from django.core.management import get_commands
 
-    assert set(re.findall(r"\./manage\.py ([a-z]+)", README)) <= set(get_commands())
+    assert set(re.findall(r"\./manage\.py ([a-z_]+)", README)) <= set(get_commands())
 
 
 @pytest.mark.parametrize("path", ["mlserver", "registry", "backends", "deploy", "docker-compose.yml", "LICENSE"])

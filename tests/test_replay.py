@@ -132,7 +132,7 @@ def test_a_number_that_several_projects_have_is_asked_about(trained):
     [
         (["--project", "53"], "There is no project 53. There are:\n  --project 52."),
         (["--project", "fifty"], "project must be the text that Label Studio sends"),
-        (["--project", "52", "--event", "999999999"], "Not among the project's events"),
+        (["--project", "52", "--event", "999999999"], "Not among the events chosen"),
         (["--project", "52", "--since", "yesterday"], "is no time; write 2026-11-23"),
         (["--project", "52", "--since", "2026-13-01"], "is no time; write 2026-11-23"),
     ],

@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from mlserver.env import env_bool, env_int, env_list, env_secret, env_str
+from mlserver.env import Rate, env_bool, env_int, env_list, env_rate, env_secret, env_str
 from mlserver.logs import mask_secrets
 from mlserver.secret_key import local_secret_key
 
@@ -26,6 +26,21 @@ def test_a_value_that_cannot_be_read_is_refused_by_name(monkeypatch, read, text)
     monkeypatch.setenv("X", text)
     with pytest.raises(ImproperlyConfigured, match=r"^X must be"):
         read()
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("", (600, 60)), ("5/sec", (5, 1)), ("10/hour", (10, 3600)), ("9/d", (9, 86400))]
+)
+def test_a_rate_is_read(monkeypatch, text, rate):
+    monkeypatch.setenv("X", text)
+    assert env_rate("X", "600/min") == Rate(*rate)
+
+
+@pytest.mark.parametrize("text", ["600", "0/min", "many/min", "5/week", "-1/min", "²/min"])
+def test_a_rate_that_cannot_be_read_is_refused_by_name(monkeypatch, text):
+    monkeypatch.setenv("X", text)
+    with pytest.raises(ImproperlyConfigured, match=r"^X must be a number of requests per"):
+        env_rate("X", "600/min")
 
 
 def test_blanks_and_empty_parts_do_not_count(monkeypatch):

@@ -61,28 +61,29 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     Operators find it among the failures in the admin: each of the server's own, and each refusal
     of what Label Studio sends.
     """
-    response = _response_to(exc, context)
+    response = response_to(exc, context)
     # A database that is away is not asked to write down that it is: the log has it.
     if not isinstance(exc, OperationalError | InterfaceError):
         _record(exc, response, context["request"])
     return response
 
 
-def _response_to(exc: Exception, context: dict[str, Any]) -> Response:
+def response_to(exc: Exception, context: dict[str, Any]) -> Response:
+    """Return the answer to whatever a view raised; log what is the server's fault."""
     if isinstance(exc, APIException):
         return _from_api_exception(exc)
     if isinstance(exc, ValidationError):
-        return _answer(400, "invalid_request", _validation_detail(exc))
+        return answer(400, "invalid_request", _validation_detail(exc))
     for kind, (code, name) in _EXPLAINED.items():
         if isinstance(exc, kind):
             if code == status.HTTP_500_INTERNAL_SERVER_ERROR:
                 logger.error("%s %s", type(context["view"]).__name__, exc)
-            return _answer(code, name, str(exc))
+            return answer(code, name, str(exc))
     logger.error("%s failed", type(context["view"]).__name__, exc_info=exc)
     for kind, (code, name, detail) in _WITHHELD.items():
         if isinstance(exc, kind):
-            return _answer(code, name, detail)
-    return _answer(500, "internal_error", "The server failed; its log has the traceback.")
+            return answer(code, name, detail)
+    return answer(500, "internal_error", "The server failed; its log has the traceback.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -149,7 +150,8 @@ def _from_api_exception(exc: APIException) -> Response:
     )
 
 
-def _answer(status_code: int, code: str, detail: str) -> Response:
+def answer(status_code: int, code: str, detail: str) -> Response:
+    """Return the answer of an error."""
     headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status_code == status.HTTP_503_SERVICE_UNAVAILABLE else None
     return Response({"code": code, "detail": detail}, status=status_code, headers=headers)
 

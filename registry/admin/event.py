@@ -11,10 +11,9 @@ from django.utils.safestring import SafeString
 
 from registry import events
 from registry.admin.base import JournalAdmin, link, preformatted
-from registry.masking import masked
 from registry.models import Event, Project
 from registry.models.event import EventQuerySet
-from registry.text import shortened
+from registry.text import presentable
 
 
 class ReplayForm(forms.Form):
@@ -46,12 +45,7 @@ class EventAdmin(JournalAdmin):
 
     @admin.display(description="What Label Studio sent")
     def content(self, event: Event) -> SafeString | str:
-        payload = event.payload
-        try:
-            text = json.dumps(masked(payload), indent=2, ensure_ascii=False)
-        except RecursionError:
-            text = json.dumps(masked(shortened(payload)), indent=2, ensure_ascii=False)
-        return preformatted(text)
+        return preformatted(json.dumps(presentable(event.payload), indent=2, ensure_ascii=False))
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("registry.replay_event"))

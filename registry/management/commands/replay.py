@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from tqdm import tqdm
 
 from registry import events, projects
-from registry.errors import InvalidProjectKey
+from registry.errors import EventError, InvalidProjectKey
 from registry.models import Event, Project, TrainingRun
 from registry.models.event import EventQuerySet
 
@@ -112,18 +112,16 @@ def _project(named: str, backend: str | None) -> Project:
 
 
 def _chosen(project: Project, options: dict[str, Any]) -> EventQuerySet:
-    # An end, even where none is asked for: events that come meanwhile are no part of this.
-    until = _time(options["until"], end=True) if options["until"] else timezone.now()
-    chosen = Event.objects.filter(project=project, received_at__lte=until)
-    if options["since"]:
-        chosen = chosen.filter(received_at__gte=_time(options["since"]))
-    if options["action"]:
-        chosen = chosen.filter(action=options["action"])
-    if options["event"]:
-        chosen = chosen.filter(pk__in=options["event"])
-        if unknown := set(options["event"]) - set(chosen.values_list("pk", flat=True)):
-            raise CommandError(f"Not among the project's events chosen: {', '.join(map(str, sorted(unknown)))}.")
-    return chosen
+    try:
+        return events.select(
+            project.pk,
+            ids=options["event"] or (),
+            since=_time(options["since"]) if options["since"] else None,
+            until=_time(options["until"], end=True) if options["until"] else None,
+            action=options["action"] or "",
+        )
+    except EventError as exc:
+        raise CommandError(str(exc)) from exc
 
 
 def _time(text: str, *, end: bool = False) -> datetime:

@@ -1,0 +1,1 @@
+"""What the API answers with (rows) and what it is told (commands)."""

@@ -19,7 +19,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import DataError
 from django.utils import timezone
 
-from registry import artifacts, codec, entries, files, versions
+from registry import artifacts, codec, entries, files, lineage, versions
 from registry.archive_format import Manifest, ModelFile, Origin, Reader, StateValue, Writer
 from registry.codec import Encoded
 from registry.errors import ArchiveError, ArtifactError, VersionError
@@ -43,7 +43,7 @@ def export(version: ModelVersion, target: IO[bytes]) -> None:
     keys = StateEntry.objects.filter(version=version).order_by("key").values_list("key", flat=True)
     manifest = Manifest(
         _origin(version),
-        Lineage(**{name: getattr(version, name) for name in vars(Lineage())}),
+        lineage.of(version),
         state=[_state_value(version, key) for key in keys],
         artifacts=[ModelFile(path, kept.digest, kept.size) for path, kept in stored.items()],
     )
@@ -199,12 +199,12 @@ def _adopt(
     for file in manifest.artifacts:
         trees.setdefault(file.path.partition("/")[0], {})[file.path] = files.store(places[file])
     # Which numbers its events had there says nothing here, where others have them.
-    lineage = Lineage(**vars(manifest.lineage) | {"first_event": None, "last_event": None})
+    learnt = Lineage(**vars(manifest.lineage) | {"first_event": None, "last_event": None})
     origin = manifest.origin
     try:
         return versions.adopt(
             project.pk,
-            Change(values, trees, lineage, origin.name),
+            Change(values, trees, learnt, origin.name),
             note=_note(manifest, actor),
             tags=origin.tags,
             evaluation=origin.evaluation,
@@ -214,15 +214,15 @@ def _adopt(
 
 
 def _note(manifest: Manifest, actor: str) -> str:
-    origin, lineage = manifest.origin, manifest.lineage
+    origin, learnt = manifest.origin, manifest.lineage
     told = (
         f"Imported on {timezone.now():%Y-%m-%d %H:%M} UTC by {actor}: version {origin.name}, number {origin.number}, "
     )
     told += f"of {origin.project}, made on {origin.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
     if origin.parent is not None:
         told += f" There it follows {origin.parent}."
-    if lineage.first_event is not None:
-        told += f" It learnt from the events {lineage.first_event} to {lineage.last_event} there."
+    if learnt.first_event is not None:
+        told += f" It learnt from the events {learnt.first_event} to {learnt.last_event} there."
     return "\n\n".join(filter(None, [told, origin.note]))
 
 

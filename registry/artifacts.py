@@ -119,6 +119,11 @@ def size(version: ModelVersion) -> int:
     return int(total or 0)
 
 
+def sizes(version: ModelVersion) -> list[tuple[str, int]]:
+    """Return the paths of the version's files, and how many bytes each takes."""
+    return list(Artifact.objects.filter(version=version).order_by("path").values_list("path", "file__size"))
+
+
 def check_path(relative: str) -> None:
     """Raise ArtifactError for what is not the path of an artifact's file, or leads out of its folder."""
     parts = relative.split("/")

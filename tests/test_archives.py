@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
-from registry import archive_format, archives, artifacts, files, pruning, serving, training, versions
+from registry import archive_format, archives, artifacts, entries, files, pruning, serving, training, versions
 from registry.archive_format import Manifest, ModelFile, Origin, StateValue, Writer
 from registry.errors import ArchiveError, ArtifactError, StateError
 from registry.lineage import Lineage
@@ -77,6 +77,12 @@ def exported(version):
     target = io.BytesIO()
     archives.export(version, target)
     return target.getvalue()
+
+
+def exported_content(version):
+    return [entries.read(version.pk, key) for key, _, _ in entries.sizes(version)], artifacts.tree_of(
+        version.pk, "weights.bin"
+    )
 
 
 def imported(project, archive, **options):
@@ -243,9 +249,8 @@ def test_a_gzipped_archive_passes_unchanged_or_not_at_all(tmp_path):
                 copy = archives.import_(version.project, source, by="ann")
         except ArchiveError:
             continue
-        # Bytes that say when and where it was zipped.
-        assert offset < 10
-        assert VersionState(copy).get("model") == {1, 2}
+        # What was flipped says when it was zipped, or has another way to the same content.
+        assert exported_content(copy) == exported_content(version)
     for length in range(0, len(whole), 17):
         path.write_bytes(whole[:length])
         with archives.reading(path) as source, pytest.raises(ArchiveError):

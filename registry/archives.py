@@ -36,8 +36,6 @@ def export(version: ModelVersion, target: IO[bytes]) -> None:
     Raise ArchiveError where it was pruned or is written to meanwhile, StateError for a pickle that this
     server did not sign, ArtifactError for a file that the storage has lost.
     """
-    if version.pruned_at is not None:
-        raise ArchiveError(f"The state of {version} was pruned: there is nothing left of it to export.")
     rows = Artifact.objects.filter(version=version).select_related("file").order_by("path")
     stored = {row.path: row.file for row in rows}
     keys = StateEntry.objects.filter(version=version).order_by("key").values_list("key", flat=True)
@@ -47,6 +45,9 @@ def export(version: ModelVersion, target: IO[bytes]) -> None:
         state=[_state_value(version, key) for key in keys],
         artifacts=[ModelFile(path, kept.digest, kept.size) for path, kept in stored.items()],
     )
+    # Asked now: what pruning had removed by then is not in the manifest.
+    if ModelVersion.objects.filter(pk=version.pk, pruned_at__isnull=False).exists():
+        raise ArchiveError(f"The state of {version} was pruned: there is nothing left of it to export.")
     writer = Writer(target)
     writer.begin(manifest)
     for name, member in manifest.members():
@@ -209,7 +210,7 @@ def _adopt(
             tags=origin.tags,
             evaluation=origin.evaluation,
         )
-    except (VersionError, DataError, ValueError) as exc:
+    except (VersionError, DataError, ValueError, OverflowError) as exc:
         raise ArchiveError(f"The archive's manifest holds what cannot be stored: {exc}") from exc
 
 

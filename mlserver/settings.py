@@ -64,6 +64,7 @@ if not SECRET_KEY:
     SECRET_KEY = local_secret_key(VAR_DIR)
 
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
+ARCHIVE_KEY = env_secret("ARCHIVE_KEY", SECRET_KEY)
 
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "*")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
@@ -102,11 +103,6 @@ KEEP_EVENTS_DAYS = env_int("KEEP_EVENTS_DAYS", 365)
 KEEP_RUNS_DAYS = env_int("KEEP_RUNS_DAYS", 365)
 KEEP_VERSIONS = env_int("KEEP_VERSIONS", 100)
 KEEP_FAILURES_DAYS = env_int("KEEP_FAILURES_DAYS", 90)
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "artifacts": artifact_storage(env_str("ARTIFACT_STORAGE", str(VAR_DIR / "artifacts"))),
-}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

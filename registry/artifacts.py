@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
 
-from backends.artifacts import check_name
+from backends.artifacts import InvalidArtifactName, check_name
 from registry import artifact_cache, files
 from registry.artifact_cache import Tree
 from registry.connections import on_a_living_connection
@@ -19,6 +19,7 @@ from registry.models import Artifact, ModelVersion, StoredFile
 
 MAX_PATH = 500
 WORKSHOP = "run-"
+IMPORT = "import-"
 
 Changes = Mapping[str, Tree]
 """What a fit left under each artifact's name that it asked for; nothing where it removed it."""
@@ -73,8 +74,15 @@ class StagedArtifacts:
 @contextmanager
 def workshop(run_id: int) -> Iterator[Path]:
     """Lend a folder for the files of a fit; it goes with the fit, or is pruned after one that was killed."""
+    with scratch(f"{WORKSHOP}{run_id}-") as folder:
+        yield folder
+
+
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """Lend a folder beside the cache, where there is room for model files; it is removed at the end."""
     settings.ARTIFACT_CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{WORKSHOP}{run_id}-", dir=settings.ARTIFACT_CACHE) as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=settings.ARTIFACT_CACHE) as folder:
         yield Path(folder)
 
 
@@ -111,6 +119,23 @@ def size(version: ModelVersion) -> int:
     return int(total or 0)
 
 
+def sizes(version: ModelVersion) -> list[tuple[str, int]]:
+    """Return the paths of the version's files, and how many bytes each takes."""
+    return list(Artifact.objects.filter(version=version).order_by("path").values_list("path", "file__size"))
+
+
+def check_path(relative: str) -> None:
+    """Raise ArtifactError for what is not the path of an artifact's file, or leads out of its folder."""
+    parts = relative.split("/")
+    inside = not {"", ".", ".."}.intersection(parts)
+    if not inside or len(relative) > MAX_PATH or not relative.isprintable():
+        raise ArtifactError(f"An artifact's file needs a printable path of up to {MAX_PATH} characters: {relative!r}.")
+    try:
+        check_name(parts[0])
+    except InvalidArtifactName as exc:
+        raise ArtifactError(str(exc)) from exc
+
+
 def differ(version_id: int, changes: Changes) -> bool:
     """Return whether what a fit left is anything else than what the version has."""
     return any(tree_of(version_id, name) != dict(tree) for name, tree in changes.items())
@@ -118,6 +143,5 @@ def differ(version_id: int, changes: Changes) -> bool:
 
 def _relative(path: Path, folder: Path) -> str:
     relative = path.relative_to(folder).as_posix()
-    if len(relative) > MAX_PATH or not relative.isprintable():
-        raise ArtifactError(f"An artifact's file needs a printable path of up to {MAX_PATH} characters: {relative!r}.")
+    check_path(relative)
     return relative

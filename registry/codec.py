@@ -45,7 +45,7 @@ def encode(key: str, value: Any) -> Encoded:
         pickled = pickle.dumps(value, protocol=5)
     except Exception as exc:
         raise StateError(f"The value of {key!r} ({type(value).__name__}) cannot be pickled: {exc}") from exc
-    return Encoded(StateEntry.Kind.PICKLE, _sign(pickled, settings.SECRET_KEY) + pickled)
+    return signed(StateEntry.Kind.PICKLE, pickled)
 
 
 def decode(key: str, stored: Encoded) -> Any:
@@ -57,17 +57,34 @@ def decode(key: str, stored: Encoded) -> Any:
             return stored.data
         case StateEntry.Kind.JSON:
             return orjson.loads(stored.data)
-    return _unpickle(key, stored.data)
+    return _unpickle(key, unsigned(key, stored))
 
 
-def _unpickle(key: str, data: bytes) -> Any:
-    signature, pickled = data[:_SIGNATURE_BYTES], data[_SIGNATURE_BYTES:]
+def signed(kind: str, content: bytes) -> Encoded:
+    """Return the content as this server stores it, a pickle with this server's signature.
+
+    What is signed is code that this server will run: it was made here, or its origin was checked.
+    """
+    if kind != StateEntry.Kind.PICKLE:
+        return Encoded(kind, content)
+    return Encoded(kind, _sign(content, settings.SECRET_KEY) + content)
+
+
+def unsigned(key: str, stored: Encoded) -> bytes:
+    """Return the content without a signature; raise StateError where a pickle's is not this server's."""
+    if stored.kind != StateEntry.Kind.PICKLE:
+        return stored.data
+    signature, pickled = stored.data[:_SIGNATURE_BYTES], stored.data[_SIGNATURE_BYTES:]
     keys = [settings.SECRET_KEY, *map(str, settings.SECRET_KEY_FALLBACKS)]
     if not any(hmac.compare_digest(signature, _sign(pickled, secret)) for secret in keys):
         raise StateError(
             f"The pickle under {key!r} was not signed with this server's SECRET_KEY and is not loaded. "
             "If the key was changed, put the old one in SECRET_KEY_FALLBACKS."
         )
+    return pickled
+
+
+def _unpickle(key: str, pickled: bytes) -> Any:
     try:
         return pickle.loads(pickled)  # noqa: S301  (signed by this server)
     except Exception as exc:

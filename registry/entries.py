@@ -16,6 +16,7 @@ from registry.models import Blob, ModelVersion, StateEntry
 INLINE_BYTES = 4096
 MAX_BYTES = 512 * 1024 * 1024
 MAX_KEY = 255
+_SIZE = Coalesce(Length("data"), "blob__size", output_field=BigIntegerField())
 
 
 def read(version_id: int, key: str) -> Encoded | None:
@@ -74,9 +75,13 @@ def copy(source: ModelVersion, target: ModelVersion) -> None:
 
 def size(version: ModelVersion) -> int:
     """Return how many bytes the version's values take, those that it shares with others included."""
-    sizes = Sum(Coalesce(Length("data"), "blob__size", output_field=BigIntegerField()))
-    total = StateEntry.objects.filter(version=version).aggregate(total=sizes)["total"]
+    total = StateEntry.objects.filter(version=version).aggregate(total=Sum(_SIZE))["total"]
     return int(total or 0)
+
+
+def sizes(version: ModelVersion) -> list[tuple[str, str, int]]:
+    """Return the version's keys, of which kind each value is, and how many bytes it takes."""
+    return list(StateEntry.objects.filter(version=version).order_by("key").values_list("key", "kind", _SIZE))
 
 
 def check(key: str, value: Encoded) -> None:

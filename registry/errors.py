@@ -33,6 +33,10 @@ class ArtifactError(RegistryError):
     """A model file cannot be kept, or is not what was kept."""
 
 
+class ArchiveError(RegistryError):
+    """A version cannot be exported, or an archive of one is not what was exported."""
+
+
 class PolicyError(RegistryError):
     """A training or promotion policy cannot be read."""
 

@@ -128,7 +128,7 @@ def replay(events: EventQuerySet, *, fresh: bool = False, by: AbstractUser | str
         chosen = events.replayable().filter(project_id=project_id).order_by().values("pk")
         again = Event.objects.filter(pk__in=chosen).update(status=Event.Status.PENDING, run=None, attempts=0)
         if again and fresh:
-            versions.start_afresh(project_id, actor=by if isinstance(by, str) else by.get_username())
+            versions.start_afresh(project_id, actor=versions.actor(by))
         count += again
         transaction.on_commit(partial(drains.request, project_id))
     return count

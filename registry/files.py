@@ -37,12 +37,18 @@ def store(path: Path) -> StoredFile:
 
 def fetch(kept: StoredFile, target: Path) -> None:
     """Write the content to the target file; raise ArtifactError where it is gone or not what was stored."""
+    with target.open("wb") as copy:
+        send(kept, copy)
+
+
+def send(kept: StoredFile, target: IO[bytes]) -> None:
+    """Write the content to an open file; raise ArtifactError as `fetch` does, at the end of what is not right."""
     hasher = hashlib.sha256()
     try:
-        with opened(kept) as source, target.open("wb") as copy:
+        with opened(kept) as source:
             while chunk := source.read(CHUNK_BYTES):
                 hasher.update(chunk)
-                copy.write(chunk)
+                target.write(chunk)
     except FileNotFoundError as exc:
         raise ArtifactError(f"The artifact storage has no {kept.storage_name} any more; restore it there.") from exc
     if hasher.hexdigest() != kept.digest:

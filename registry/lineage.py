@@ -36,6 +36,11 @@ class Lineage:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
+def of(version: object) -> Lineage:
+    """Return what stands on a version."""
+    return Lineage(**{name: getattr(version, name) for name in vars(Lineage())})
+
+
 class Manifest:
     """Counts and hashes the annotations that a fit reads, as it reads them."""
 

@@ -34,7 +34,14 @@ def mask_secrets(text: str) -> str:
     text = _TOKEN_IN_PATH.sub(f"/t/{MASK}", text)
     text = _CREDENTIALS_IN_URL.sub(MASK, text)
     return mask_values(
-        text, (settings.URL_TOKEN, settings.BASIC_AUTH_PASS, settings.LABEL_STUDIO_API_KEY, settings.SECRET_KEY)
+        text,
+        (
+            settings.URL_TOKEN,
+            settings.BASIC_AUTH_PASS,
+            settings.LABEL_STUDIO_API_KEY,
+            settings.SECRET_KEY,
+            settings.ARCHIVE_KEY,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ it, since its children name it as their parent, and since its name must never be
 """
 
 import shutil
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from registry import drains, files, versions
-from registry.artifacts import WORKSHOP
+from registry.artifacts import IMPORT, WORKSHOP
 from registry.models import (
     Alias,
     Artifact,
@@ -215,11 +216,14 @@ def _remove_file(digest: str) -> int:
 
 
 def _remove_workshops() -> None:
-    """Remove from this machine what fits have left that were killed."""
+    """Remove from this machine what fits and imports have left that were killed."""
     running = set(TrainingRun.objects.running().values_list("pk", flat=True))
     for folder in settings.ARTIFACT_CACHE.glob(f"{WORKSHOP}*"):
         run_id = folder.name.removeprefix(WORKSHOP).split("-")[0]
         if not (run_id.isdecimal() and int(run_id) in running):
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in settings.ARTIFACT_CACHE.glob(f"{IMPORT}*"):
+        if folder.stat().st_mtime < time.time() - _DAY_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
 
 

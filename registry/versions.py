@@ -4,8 +4,9 @@ Every function locks its project's row first, so two of them on one project neve
 The lock is FOR NO KEY UPDATE: rows that merely refer to the project can be inserted beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import PermissionDenied
@@ -160,7 +161,7 @@ def promote(
         _check_unmoved(over, project.live)
     if ModelVersion.objects.filter(pk=version.pk, pruned_at__isnull=False).exists():
         raise VersionError(f"The state of {version.name} was pruned: there is nothing left of it to serve.")
-    return _move(project, version, by if isinstance(by, str) else by.get_username(), reason.strip(), rollback)
+    return _move(project, version, actor(by), reason.strip(), rollback)
 
 
 @transaction.atomic
@@ -174,6 +175,23 @@ def rollback(project_id: int, *, by: AbstractUser | str, reason: str) -> Promoti
     if came is None or came.from_version is None:
         raise VersionError("There is no version before the live one to go back to.")
     return promote(came.from_version, by=by, reason=reason, rollback=True)
+
+
+@transaction.atomic
+def adopt(
+    project_id: int, change: Change, *, note: str, tags: Sequence[str], evaluation: Mapping[str, Any] | None
+) -> ModelVersion:
+    """Make a version that was learnt elsewhere, without a parent. It is not live, and no fit goes on from it."""
+    version = _create(locked(project_id), None, None, change)
+    version.note, version.tags = note, list(tags)
+    version.evaluation = None if evaluation is None else dict(evaluation)
+    version.save(update_fields=["note", "tags", "evaluation"])
+    return version
+
+
+def actor(by: AbstractUser | str) -> str:
+    """Return what the ledger calls whoever does something."""
+    return by if isinstance(by, str) else by.get_username()
 
 
 def next_free_name(project_id: int, name: str) -> str:
@@ -227,7 +245,8 @@ def _free_name(project: Project, parent: ModelVersion | None, wanted: str | None
     name, count = wanted, 1
     while name in taken:
         count += 1
-        name = f"{wanted}-{count}"
+        suffix = f"-{count}"
+        name = wanted[: MAX_NAME - len(suffix)] + suffix
     return name
 
 

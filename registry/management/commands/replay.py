@@ -1,15 +1,14 @@
 import time
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Max, Min
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from tqdm import tqdm
 
-from registry import events, projects
-from registry.errors import EventError, InvalidProjectKey
+from registry import events
+from registry.errors import EventError
+from registry.management import arguments, tables
 from registry.models import Event, Project, TrainingRun
 from registry.models.event import EventQuerySet
 
@@ -22,8 +21,7 @@ class Command(BaseCommand):
     help = "Has stored events of a project trained on again, in the order they happened."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", required=True, metavar="ID", help="The project's number in Label Studio.")
-        parser.add_argument("--backend", metavar="NAME", help="Of which backend, where several know the project.")
+        arguments.add_project(parser)
         parser.add_argument(
             "--since", metavar="TIME", help="Only those received from then on: 2026-11-23, or with T09:30."
         )
@@ -40,7 +38,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = _project(options["project"], options["backend"])
+        project = arguments.project(options["project"], options["backend"])
         chosen = _chosen(project, options)
         self._describe(project, chosen, options["fresh"])
         if options["dry_run"] or not chosen.replayable().exists():
@@ -56,7 +54,7 @@ class Command(BaseCommand):
         self.stdout.write(str(project))
         actions = chosen.replayable().order_by("action").values_list("action")
         for action, count, first, last in actions.annotate(Count("pk"), Min("received_at"), Max("received_at")):
-            self.stdout.write(f"  {action:<24}{count:>8}   received {_shown(first)} to {_shown(last)}")
+            self.stdout.write(f"  {action:<24}{count:>8}   received {tables.time(first)} to {tables.time(last)}")
         if not chosen.replayable().exists():
             self.stdout.write("  No event to train on.")
         for status, count in _by_status(chosen.exclude(pk__in=chosen.replayable())):
@@ -91,57 +89,18 @@ class Command(BaseCommand):
         self.stdout.write(self.style.SUCCESS(f"{project.live} is live."))
 
 
-def _project(named: str, backend: str | None) -> Project:
-    """Return the one project that is meant; raise CommandError, listing those that could be."""
-    try:
-        key = projects.parse_key(named)
-    except InvalidProjectKey as exc:
-        raise CommandError(str(exc)) from exc
-    known = Project.objects.select_related("live").order_by("backend", "ls_id", "ls_created")
-    if backend:
-        known = known.filter(backend=backend)
-    found = known.filter(ls_id=key.ls_id)
-    if key.created is not None:
-        found = found.filter(ls_created=key.created)
-    if len(found) == 1:
-        return found[0]
-    candidates = found or known[:20]
-    lines = [f"  --project {row.ls_id}.{row.ls_created} --backend {row.backend}   {row.title}" for row in candidates]
-    what = f"Several projects are numbered {named}; say which:" if found else f"There is no project {named}. There are:"
-    raise CommandError("\n".join([what, *(lines or ["  none yet"])]))
-
-
 def _chosen(project: Project, options: dict[str, Any]) -> EventQuerySet:
     try:
         return events.select(
             project.pk,
             ids=options["event"] or (),
-            since=_time(options["since"]) if options["since"] else None,
-            until=_time(options["until"], end=True) if options["until"] else None,
+            since=arguments.moment(options["since"]) if options["since"] else None,
+            until=arguments.moment(options["until"], end=True) if options["until"] else None,
             action=options["action"] or "",
         )
     except EventError as exc:
         raise CommandError(str(exc)) from exc
 
 
-def _time(text: str, *, end: bool = False) -> datetime:
-    try:
-        if date := parse_date(text):
-            moment = datetime(date.year, date.month, date.day)
-            moment += timedelta(days=1, microseconds=-1) if end else timedelta()
-        else:
-            found = parse_datetime(text)
-            if found is None:
-                raise ValueError("it is of another form")
-            moment = found
-    except ValueError as exc:
-        raise CommandError(f"{text!r} is no time; write 2026-11-23 or 2026-11-23T09:30 ({exc}).") from exc
-    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
-
-
 def _by_status(chosen: EventQuerySet) -> list[tuple[str, int]]:
     return list(chosen.order_by("status").values_list("status").annotate(Count("pk")))
-
-
-def _shown(time: datetime) -> str:
-    return f"{timezone.localtime(time):%Y-%m-%d %H:%M}"

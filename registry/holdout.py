@@ -74,7 +74,7 @@ def _decide(project_id: int, policy: PromotionPolicy) -> None:
 def _counts(project_id: int) -> tuple[Counter[str], int]:
     """Return how many tasks each stratum has, and how many tasks are held out."""
     decided = AnnotatedTask.objects.filter(project_id=project_id).exclude(split=_Split.UNDECIDED)
-    rows = decided.values_list("stratum").annotate(Count("pk"), Count("pk", filter=Q(split=_Split.HELD_OUT)))
+    rows = decided.values_list("stratum").annotate(total=Count("pk"), held=Count("pk", filter=Q(split=_Split.HELD_OUT)))
     strata: Counter[str] = Counter()
     held = 0
     for stratum, count, count_held in rows:

@@ -10,9 +10,9 @@ from tests.factories import a_project, a_version, annotation_created, receive
 
 pytestmark = pytest.mark.django_db
 
-JOURNAL = ["modelversion", "promotion", "event", "trainingrun", "stateentry", "blob"]
+JOURNAL = ["promotion", "event", "trainingrun", "stateentry", "blob", "artifact", "storedfile"]
 JOURNAL += ["failure", "annotatedtask", "annotation"]
-PAGES = ["project", *JOURNAL]
+PAGES = ["project", "modelversion", "alias", *JOURNAL]
 FAILS = """
     class Fails(LabelStudioMLBase):
         def fit(self, event, data, **kwargs):

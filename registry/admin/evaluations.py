@@ -74,10 +74,10 @@ def _terms(told: Mapping[str, Any]) -> str:
 
 
 def _rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    live = {measured["control"]: measured for measured in told.get("live_measures", [])}
+    live = {str(measured.get("control")): measured for measured in told.get("live_measures", [])}
     rows: list[tuple[str, ...]] = []
     for measured in told.get("candidate_measures", []):
-        control, kind, count = (str(measured[name]) for name in _NOT_MEASURES)
+        control, kind, count = (str(measured.get(name)) for name in _NOT_MEASURES)
         for name, value in measured.items():
             if name not in _NOT_MEASURES:
                 known = live.get(control, {}).get(name)

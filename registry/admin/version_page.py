@@ -123,11 +123,11 @@ class VersionPage(MovesAdmin):
 
     @admin.display(description="libraries")
     def packages(self, version: ModelVersion) -> str:
-        return ", ".join(f"{name} {number}" for name, number in version.libraries.items()) or NOTHING
+        return ", ".join(f"{name} {number}" for name, number in sorted(version.libraries.items())) or NOTHING
 
     @admin.display(description="metrics of the fit")
     def measured(self, version: ModelVersion) -> SafeString | str:
-        return table(("Metric", "Value"), ((name, number(value)) for name, value in version.metrics.items()))
+        return table(("Metric", "Value"), ((name, number(value)) for name, value in sorted(version.metrics.items())))
 
     @admin.display(description="evaluation")
     def evaluation_page(self, version: ModelVersion) -> SafeString | str:
@@ -137,8 +137,6 @@ class VersionPage(MovesAdmin):
     def news(self, version: ModelVersion) -> SafeString | str:
         if version.parent is None:
             return "It has no parent: it began from nothing."
-        if version.pruned_at or version.parent.pruned_at:
-            return f"The state of {version if version.pruned_at else version.parent} was removed for its age."
         return differences(version.parent, version)
 
     @admin.display(description="state")

@@ -344,6 +344,20 @@ def test_a_project_shows_its_candidate_and_that_it_needs_training(admin_client, 
     assert "⚠ needs training" in page(admin_client, "project")
 
 
+def test_a_candidate_that_was_not_evaluated_waits(admin_client, project, candidate):
+    ModelVersion.objects.filter(pk=candidate.pk).update(evaluation=None)
+    assert "which waits until somebody makes it live" in page(admin_client, "project", project)
+    assert "It was not evaluated" in page(admin_client, "modelversion", candidate)
+
+
+def test_a_version_evaluated_without_the_live_ones_measures_shows_its_own(admin_client, candidate):
+    told = {key: value for key, value in HELD.items() if key not in ("live_measures", "margin")}
+    ModelVersion.objects.filter(pk=candidate.pk).update(evaluation=told)
+    text = page(admin_client, "modelversion", candidate)
+    assert "macro_f1" in text
+    assert "worse is allowed" not in text
+
+
 def test_a_projects_promotion_policy_is_set_and_checked(admin_client, project):
     assert "margin: Input should be" in change(admin_client, project, promotion_policy='{"margin": 2}')
     change(admin_client, project, promotion_policy='{"mode": "hold"}')

@@ -95,6 +95,11 @@ def worse(candidate: Sequence[ControlMeasures], live: Sequence[ControlMeasures],
     return sentences
 
 
+def lower_is_better(name: str) -> bool:
+    """Return whether the smaller of two values of the measure is the better one."""
+    return name in _LOWER_IS_BETTER + _RELATIVE
+
+
 def _is_worse(name: str, value: float, known: float, margin: float) -> bool:
     if name in _HIGHER_IS_BETTER:
         return value < known - margin - _NOISE

@@ -19,11 +19,7 @@ def point(version: ModelVersion, name: str, *, by: AbstractUser | str, protected
 
     Raise VersionError for a name that cannot be one, PermissionDenied for a user who may not.
     """
-    if name == Alias.LIVE or not _NAME.fullmatch(name):
-        raise VersionError(
-            "An alias is a letter and then up to 99 letters, digits, dots, dashes and underscores; "
-            "“live” is moved by promoting a version."
-        )
+    check_name(name)
     project = versions.locked(version.project_id)
     alias = Alias.objects.filter(project=project, name=name).first() or Alias(project=project, name=name)
     _check_permission(by, alias.protected or bool(protected))
@@ -39,6 +35,15 @@ def remove(alias: Alias, *, by: AbstractUser | str) -> None:
     """Do away with the alias; raise PermissionDenied for a user who may not."""
     _check_permission(by, alias.protected)
     alias.delete()
+
+
+def check_name(name: str) -> None:
+    """Raise VersionError for what no alias can be called."""
+    if name == Alias.LIVE or not _NAME.fullmatch(name):
+        raise VersionError(
+            "An alias is a letter and then up to 99 letters, digits, dots, dashes and underscores; "
+            "“live” is moved by promoting a version."
+        )
 
 
 def find(project: Project, reference: str) -> ModelVersion:
@@ -58,11 +63,15 @@ def find(project: Project, reference: str) -> ModelVersion:
     return found
 
 
+def may_change(user: AbstractUser, protected: bool) -> bool:
+    """Return whether the user may point, move and remove aliases, or protected ones."""
+    return user.has_perm("registry.change_protected_alias" if protected else "registry.change_alias")
+
+
 def _check_permission(by: AbstractUser | str, protected: bool) -> None:
     if isinstance(by, str):
         return
-    permission = "change_protected_alias" if protected else "change_alias"
-    if not by.has_perm(f"registry.{permission}"):
+    if not may_change(by, protected):
         raise PermissionDenied(
             "You need the permission “Can move and remove protected aliases”."
             if protected

@@ -6,7 +6,21 @@ from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
 
-_ORDER = ("Project", "ModelVersion", "Promotion", "TrainingRun", "Event", "Failure", "AnnotatedTask", "Annotation")
+_ORDER = (
+    "Project",
+    "ModelVersion",
+    "Promotion",
+    "Alias",
+    "TrainingRun",
+    "Event",
+    "Failure",
+    "AnnotatedTask",
+    "Annotation",
+    "Artifact",
+    "StoredFile",
+    "StateEntry",
+    "Blob",
+)
 
 
 class OperatorSite(admin.AdminSite):

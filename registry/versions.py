@@ -171,10 +171,10 @@ def rollback(project_id: int, *, by: AbstractUser | str, reason: str) -> Promoti
     Rolling back once more goes one further back. Raise as `promote` does.
     """
     project = locked(project_id)
-    came = Promotion.objects.filter(project=project, to_version=project.live, rollback=False).order_by("-id").first()
-    if came is None or came.from_version is None:
+    before = Promotion.objects.before(project.live) if project.live else None
+    if before is None:
         raise VersionError("There is no version before the live one to go back to.")
-    return promote(came.from_version, by=by, reason=reason, rollback=True)
+    return promote(before, by=by, reason=reason, rollback=True)
 
 
 @transaction.atomic

@@ -1,18 +1,18 @@
 """What operators see and do in the admin."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from registry import failures, training
-from registry.models import AnnotatedTask, Annotation, Event, Project, Promotion, TrainingRun
+from registry import aliases, failures, training
+from registry.models import AnnotatedTask, Annotation, Artifact, Event, Project, Promotion, StoredFile, TrainingRun
+from tests.admin_pages import act, log_in, page
 from tests.factories import a_project, a_version, annotation_created, receive
 
 pytestmark = pytest.mark.django_db
 
-JOURNAL = ["modelversion", "promotion", "event", "trainingrun", "stateentry", "blob"]
+JOURNAL = ["promotion", "event", "trainingrun", "stateentry", "blob", "artifact", "storedfile"]
 JOURNAL += ["failure", "annotatedtask", "annotation"]
-PAGES = ["project", *JOURNAL]
+PAGES = ["project", "modelversion", "alias", *JOURNAL]
 FAILS = """
     class Fails(LabelStudioMLBase):
         def fit(self, event, data, **kwargs):
@@ -33,15 +33,12 @@ def filled(make_backend, queue):
     Project.objects.update(access_token="api-secret", extra_params={"a": 1})
     training.drain(project.pk)
     a_version(project, "tuned", text="hello", numbers=[1, 2], raw=b"xx", pickled={1, 2}, large="x" * 10_000)
+    version = project.versions.get(name="tuned")
+    stored = StoredFile.objects.create(digest="d" * 64, size=2048, complete=True)
+    Artifact.objects.create(version=version, path="weights.bin", file=stored)
+    aliases.point(version, "staging", by="a test")
     failures.record(failures.Problem(name, "predict", "POST /predict", 400, "busy", "too busy", project="52"))
     return project
-
-
-def page(client, model, row=None):
-    name = f"admin:registry_{model}_change" + ("list" if row is None else "")
-    response = client.get(reverse(name, args=[] if row is None else [row.pk]))
-    assert response.status_code == 200
-    return response.content.decode()
 
 
 @pytest.mark.parametrize("model", PAGES)
@@ -90,39 +87,6 @@ def test_a_versions_state_can_be_read(admin_client, filled):
     assert "9.8" in text  # KB of the large value
 
 
-def test_a_user_who_may_only_look_finds_no_action(client, filled):
-    user = User.objects.create_user("bob", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_modelversion"))
-    client.force_login(user)
-    assert "make_live" not in page(client, "modelversion")
-
-
-def make_live(client, versions, **fields):
-    data = {"action": "make_live", "_selected_action": [version.pk for version in versions], **fields}
-    return client.post(reverse("admin:registry_modelversion_changelist"), data, follow=True).content.decode()
-
-
-def test_making_a_version_live_asks_for_the_reason_and_writes_it_down(admin_client, filled):
-    version = filled.versions.get(name="0.1.0")
-    assert "Make version 0.1.0 live?" in make_live(admin_client, [version])
-    assert "This field is required" in make_live(admin_client, [version], confirmed="1", reason="")
-    text = make_live(admin_client, [version], confirmed="1", reason="tuned was worse")
-    assert "0.1.0 is live" in text
-    move = Promotion.objects.latest("id")
-    assert (move.to_version, move.actor, move.reason) == (version, "admin", "tuned was worse")
-    filled.refresh_from_db()
-    assert filled.live == version
-
-
-def test_only_one_version_can_be_made_live_at_a_time(admin_client, filled):
-    assert "Select one version" in make_live(admin_client, filled.versions.all())
-
-
-def test_making_the_live_version_live_is_explained(admin_client, filled):
-    filled.refresh_from_db()
-    assert "live already" in make_live(admin_client, [filled.live], confirmed="1", reason="again")
-
-
 def test_the_admin_wants_a_login(client):
     a_project()
     response = client.get(reverse("admin:registry_project_changelist"))
@@ -135,16 +99,11 @@ def test_an_unknown_admin_page_is_a_page(admin_client):
     assert b"<h1>" in response.content
 
 
-def act(client, model, action, rows, **fields):
-    data = {"action": action, "_selected_action": [row.pk for row in rows], **fields}
-    return client.post(reverse(f"admin:registry_{model}_changelist"), data, follow=True).content.decode()
-
-
 def set_policy(client, project, policy):
     return client.post(reverse("admin:registry_project_change", args=[project.pk]), {"training_policy": policy})
 
 
-def test_of_a_project_only_the_training_policy_is_changed(admin_client, filled):
+def test_of_a_project_only_the_policies_are_changed(admin_client, filled):
     fields = {"training_policy": '{"min_annotations": 10}', "title": "Mine", "declared_version": "9"}
     response = admin_client.post(reverse("admin:registry_project_change", args=[filled.pk]), fields)
     assert response.status_code == 302
@@ -186,9 +145,7 @@ def test_a_new_policy_is_applied_to_what_waits(admin_client, filled, queue):
 
 
 def test_a_user_who_may_only_look_cannot_change_the_policy(client, filled):
-    user = User.objects.create_user("bob", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_project"))
-    client.force_login(user)
+    log_in(client, "view_project")
     assert 'name="training_policy"' not in page(client, "project", filled)
     assert set_policy(client, filled, "{}").status_code == 403
 
@@ -232,11 +189,12 @@ def test_events_that_wait_already_are_left_out_of_a_replay(admin_client, filled)
     assert "1 of those selected are left out" in text
 
 
-@pytest.mark.parametrize(("model", "action"), [("event", "replay"), ("trainingrun", "cancel"), ("failure", "resolve")])
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [("event", "replay"), ("trainingrun", "cancel"), ("failure", "resolve"), ("modelversion", "make_live")],
+)
 def test_a_user_who_may_only_look_is_offered_no_action(client, filled, model, action):
-    user = User.objects.create_user("bob", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename=f"view_{model}"))
-    client.force_login(user)
+    log_in(client, f"view_{model}")
     assert f'value="{action}"' not in page(client, model)
 
 

@@ -94,6 +94,28 @@ def test_an_operator_rolls_back_to_an_earlier_version(page, trained):
     screenshot(page, "ledger")
 
 
+def test_an_operator_promotes_from_a_versions_page_and_rolls_back(page, trained):
+    log_in(page)
+    page.goto("/admin/registry/modelversion/")
+    page.click("#result_list th a >> text=0.1.0")
+    screenshot(page, "version")
+    page.click("text=Make live…")
+    page.fill("textarea", "the newer one was trained on a mistake")
+    page.click("text=Make 0.1.0 live")
+    assert "0.1.0 is live" in page.locator(".messagelist").inner_text()
+    assert "● live" in page.locator(".field-live").inner_text().replace("\xa0", " ")
+    screenshot(page, "version-live")
+    page.fill("#id_note", "Held for May.")
+    page.click("text=Save and continue editing")
+    assert "changed successfully" in page.locator(".messagelist").inner_text()
+    page.click("text=Roll back…")
+    page.fill("textarea", "the mistake is mended")
+    screenshot(page, "roll-back")
+    page.click("input[value^='Roll back to']")
+    assert Promotion.objects.latest("id").rollback
+    assert Project.objects.get().live == trained.live
+
+
 def test_an_operator_reads_what_was_sent_and_what_became_of_it(page, trained):
     log_in(page)
     for name in ("project", "event", "trainingrun"):

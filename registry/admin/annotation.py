@@ -2,11 +2,9 @@ import json
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from registry.admin.base import JournalAdmin, link, preformatted
+from registry.admin.base import JournalAdmin, link, list_link, preformatted, short_hash
 from registry.masking import masked
 from registry.models import AnnotatedTask, Annotation
 
@@ -22,12 +20,12 @@ def readable(body: bytes | memoryview | None) -> SafeString | str:
 class AnnotatedTaskAdmin(JournalAdmin):
     """The tasks that models learn from, as Label Studio sent them last."""
 
-    list_display = ("__str__", "project", "deleted", "updated_at")
-    list_filter = ("deleted", "project__backend", ("project", admin.RelatedOnlyFieldListFilter))
+    list_display = ("__str__", "split", "alike", "project", "deleted", "updated_at")
+    list_filter = ("split", "deleted", "project__backend", ("project", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("project",)
     search_fields = ("=ls_id",)
     ordering = ("-id",)
-    fields = ("ls_id", "project_page", "annotations", "updated_at", "deleted", "content")
+    fields = ("ls_id", "project_page", "annotations", "split", "alike", "updated_at", "deleted", "content")
 
     @admin.display(description="project")
     def project_page(self, task: AnnotatedTask) -> SafeString | str:
@@ -36,10 +34,11 @@ class AnnotatedTaskAdmin(JournalAdmin):
     @admin.display(description="annotations")
     def annotations(self, task: AnnotatedTask) -> SafeString:
         count = Annotation.objects.filter(project=task.project_id, task_ls_id=task.ls_id).count()
-        address = reverse("admin:registry_annotation_changelist")
-        return format_html(
-            '<a href="{}?project__id__exact={}&task_ls_id={}">{}</a>', address, task.project_id, task.ls_id, count
-        )
+        return list_link("annotation", count, project__id__exact=task.project_id, task_ls_id=task.ls_id)
+
+    @admin.display(description="stratum", ordering="stratum")
+    def alike(self, task: AnnotatedTask) -> SafeString | str:
+        return short_hash(task.stratum)
 
     @admin.display(description="What Label Studio sent")
     def content(self, task: AnnotatedTask) -> SafeString | str:

@@ -3,14 +3,13 @@ import json
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import AbstractUser
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from registry import events
-from registry.admin.base import JournalAdmin, link, preformatted
+from registry.admin.base import JournalAdmin, link, preformatted, user_of
 from registry.models import Event, Project
 from registry.models.event import EventQuerySet
 from registry.text import presentable
@@ -56,8 +55,7 @@ class EventAdmin(JournalAdmin):
         form = ReplayForm(request.POST if "confirmed" in request.POST else None)
         if not form.is_valid():
             return self._confirmation(request, queryset, form)
-        assert isinstance(request.user, AbstractUser)  # noqa: S101  (the admin lets nobody else in)
-        count = events.replay(queryset, fresh=form.cleaned_data["fresh"], by=request.user)
+        count = events.replay(queryset, fresh=form.cleaned_data["fresh"], by=user_of(request))
         self.message_user(request, f"{count} events wait to be trained on again.", messages.SUCCESS)
         return None
 

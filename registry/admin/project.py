@@ -2,22 +2,22 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import flatten_fieldsets
-from django.contrib.auth.models import AbstractUser
 from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from backends.policy import TrainingPolicy
+from backends.promotion import PromotionPolicy
 from registry import policies
-from registry.admin.base import JournalAdmin, link, preformatted
+from registry.admin.base import JournalAdmin, Tool, link, list_link, preformatted, user_of
+from registry.admin.evaluations import decision, reasons
+from registry.admin.moves import roll_back_tools
 from registry.errors import PolicyError
 from registry.masking import MASK
-from registry.models import Event, Project
+from registry.models import Alias, Event, Project
 
-_POLICY_HELP = """
+_TRAINING_HELP = """
 Empty follows the backend. Otherwise JSON, such as {"min_annotations": 10, "quiet_seconds": 30}, of these:
 <br><b>every_event</b>: true gives each event a training run of its own, and nothing else below counts.
 <br><b>min_annotations</b>: wait until so many annotations are new, and train on all of them at once; 1 if not said.
@@ -26,22 +26,42 @@ Empty follows the backend. Otherwise JSON, such as {"min_annotations": 10, "quie
 <br><b>only_on_start</b>: true trains only when somebody presses Start Training in Label Studio.
 <br>Start Training never waits, whatever is said here.
 """
+_PROMOTION_HELP = """
+Empty follows the backend. Otherwise JSON, such as {"mode": "evaluate", "margin": 0.02}, of these:
+<br><b>mode</b>: "at_once" makes each new version live; "hold" leaves it a candidate until somebody makes it live;
+"evaluate" makes it live unless it does worse than the live version on tasks kept for that. "at_once" if not said.
+<br><b>margin</b>: by how much it may do worse: 0.02 is two points of accuracy; 0 if not said.
+<br><b>held_out</b>: the share of annotated tasks that is kept for evaluation, and which no fit is shown, up to 0.5;
+0.2 if not said.
+<br><b>max_held_out</b>: keep so many at most; 200 if not said.
+"""
 
 
 class PolicyForm(forms.ModelForm):
-    """The one thing about a project that an operator decides here."""
+    """What an operator decides about a project here."""
 
     class Meta:
         model = Project
-        fields = ("training_policy",)
-        help_texts = {"training_policy": mark_safe(_POLICY_HELP)}  # noqa: S308  (a constant)
+        fields = ("training_policy", "promotion_policy")
+        widgets = {name: forms.Textarea(attrs={"rows": 3, "cols": 70}) for name in fields}
+        help_texts = {
+            "training_policy": mark_safe(_TRAINING_HELP),  # noqa: S308  (a constant)
+            "promotion_policy": mark_safe(_PROMOTION_HELP),  # noqa: S308  (a constant)
+        }
 
     def clean_training_policy(self) -> Any:
         """Return the policy as it is stored; refuse what no policy can be read from."""
-        policy = self.cleaned_data["training_policy"]
+        return self._readable(TrainingPolicy, "training_policy")
+
+    def clean_promotion_policy(self) -> Any:
+        """Do as for the training policy."""
+        return self._readable(PromotionPolicy, "promotion_policy")
+
+    def _readable(self, kind: type[Any], field: str) -> Any:
+        policy = self.cleaned_data[field]
         if policy is not None:
             try:
-                policies.parse(TrainingPolicy, policy)
+                policies.parse(kind, policy)
             except PolicyError as exc:
                 raise forms.ValidationError(str(exc)) from exc
         return policy
@@ -52,13 +72,24 @@ class ProjectAdmin(JournalAdmin):
     """Label Studio projects: what serves them, what waits to be learnt, and when it is."""
 
     form = PolicyForm
+    editable = ("training_policy", "promotion_policy")
 
-    list_display = ("name", "backend", "live_version", "version_count", "waiting", "last_event", "created_at")
+    list_display = (
+        "name",
+        "backend",
+        "live_version",
+        "needs_training",
+        "version_count",
+        "waiting",
+        "last_event",
+        "created_at",
+    )
     list_filter = ("backend",)
     search_fields = ("title", "ls_id")
     fieldsets = (
-        (None, {"fields": ("title", "backend", "live_version", "related")}),
+        (None, {"fields": ("title", "backend", "live_version", "candidate", "related")}),
         ("When it is trained", {"fields": ("training_policy",)}),
+        ("What becomes of what was trained", {"fields": ("promotion_policy",)}),
         (
             "What Label Studio said",
             {"fields": ("ls_id", "ls_created", "label_studio_url", "token", "extra_params", "config")},
@@ -74,18 +105,19 @@ class ProjectAdmin(JournalAdmin):
             _last_event=Max("events__received_at"),
         )
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let who may change projects set the training policy; everything else is only shown."""
-        return bool(request.user.has_perm("registry.change_project"))
+    def tools(self, request: HttpRequest, row: Project) -> list[Tool]:
+        return roll_back_tools(request, row.live)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        shown = [str(name) for name in flatten_fieldsets(self.fieldsets)]
-        return [name for name in shown if name != "training_policy"]
+    def warning(self, row: Project) -> str:
+        return f"Needs training: {row.retraining_reason}" if row.retraining_reason else ""
 
     def save_model(self, request: HttpRequest, obj: Project, form: forms.ModelForm, change: bool) -> None:
-        """Store the policy alone."""
-        assert isinstance(request.user, AbstractUser)  # noqa: S101  (the admin lets nobody else in)
-        policies.override(obj, TrainingPolicy, form.cleaned_data["training_policy"], by=request.user)
+        """Store the policies that were changed, and look whether events are due by them."""
+        by, chosen = user_of(request), form.cleaned_data
+        if "training_policy" in form.changed_data:
+            policies.override(obj, TrainingPolicy, chosen["training_policy"], by=by)
+        if "promotion_policy" in form.changed_data:
+            policies.override(obj, PromotionPolicy, chosen["promotion_policy"], by=by)
 
     @admin.display(description="project", ordering="title")
     def name(self, project: Project) -> str:
@@ -94,6 +126,22 @@ class ProjectAdmin(JournalAdmin):
     @admin.display(description="live version")
     def live_version(self, project: Project) -> SafeString | str:
         return link(project.live)
+
+    @admin.display(description="needs training", ordering="retraining_reason")
+    def needs_training(self, project: Project) -> SafeString | str:
+        if not project.retraining_reason:
+            return ""
+        return format_html('<span title="{}">⚠ needs training</span>', project.retraining_reason)
+
+    @admin.display(description="candidate")
+    def candidate(self, project: Project) -> SafeString | str:
+        alias = Alias.objects.filter(project=project, name=Alias.CANDIDATE).select_related("version").first()
+        if alias is None:
+            return "– (what was trained last is live, or was rolled back from)"
+        version = alias.version
+        if not version.evaluation:
+            return format_html("{}, which waits until somebody makes it live", link(version))
+        return format_html("{}, {}: {}", link(version), decision(version), reasons(version))
 
     @admin.display(description="versions", ordering="_versions")
     def version_count(self, project: Project) -> int:
@@ -121,20 +169,13 @@ class ProjectAdmin(JournalAdmin):
     def related(self, project: Project) -> SafeString:
         pages = {
             "modelversion": "versions",
-            "promotion": "ledger",
+            "promotion": "what was live when",
+            "alias": "aliases",
             "event": "events",
             "trainingrun": "runs",
             "failure": "failures",
             "annotatedtask": "tasks",
             "annotation": "annotations",
         }
-        links = [
-            format_html(
-                '<a href="{}?project__id__exact={}">{}</a>',
-                reverse(f"admin:registry_{model}_changelist"),
-                project.pk,
-                text,
-            )
-            for model, text in pages.items()
-        ]
-        return format_html_join(" · ", "{}", ((each,) for each in links))
+        links = ((list_link(model, text, project__id__exact=project.pk),) for model, text in pages.items())
+        return format_html_join(" · ", "{}", links)

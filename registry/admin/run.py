@@ -1,12 +1,11 @@
 from django.contrib import admin, messages
-from django.contrib.auth.models import AbstractUser
 from django.db.models import Max, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from registry import runs
-from registry.admin.base import JournalAdmin, link, preformatted
+from registry.admin.base import JournalAdmin, link, preformatted, user_of
 from registry.errors import RunError
 from registry.masking import mask_secrets
 from registry.models import ModelVersion, TrainingRun
@@ -88,7 +87,7 @@ class TrainingRunAdmin(JournalAdmin):
         """Stop runs that wait or are running; nothing of them is kept."""
         for run in queryset.order_by("pk"):
             try:
-                runs.cancel(run, by=_user(request))
+                runs.cancel(run, by=user_of(request))
             except RunError as exc:
                 self.message_user(request, str(exc), messages.ERROR)
             else:
@@ -99,13 +98,8 @@ class TrainingRunAdmin(JournalAdmin):
         """Have the events of failed or cancelled runs trained on again."""
         for run in queryset.order_by("pk"):
             try:
-                count = runs.retry(run, by=_user(request))
+                count = runs.retry(run, by=user_of(request))
             except RunError as exc:
                 self.message_user(request, str(exc), messages.ERROR)
             else:
                 self.message_user(request, f"{count} events of {run} wait to be trained on again.", messages.SUCCESS)
-
-
-def _user(request: HttpRequest) -> AbstractUser:
-    assert isinstance(request.user, AbstractUser)  # noqa: S101  (the admin lets nobody else in)
-    return request.user

@@ -1,9 +1,9 @@
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
-from registry.admin.base import JournalAdmin
+from registry.admin.base import JournalAdmin, SharedContentAdmin
 from registry.codec import Encoded, decode
 from registry.models import Blob, StateEntry
 
@@ -44,26 +44,12 @@ class StateEntryAdmin(JournalAdmin):
 
 
 @admin.register(Blob)
-class BlobAdmin(JournalAdmin):
+class BlobAdmin(SharedContentAdmin):
     """Large values, and how many versions share each."""
 
     list_display = ("short_digest", "readable_size", "shared_by", "stored_at")
     fields = ("digest", "readable_size", "shared_by", "stored_at")
-    ordering = ("-stored_at",)
+    held_by = "entries"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Blob]:
-        blobs: QuerySet[Blob] = super().get_queryset(request).defer("data")
-        return blobs.annotate(_entries=Count("entries"))
-
-    @admin.display(description="digest", ordering="digest")
-    def short_digest(self, blob: Blob) -> str:
-        return blob.digest[:12]
-
-    @admin.display(description="size", ordering="size")
-    def readable_size(self, blob: Blob) -> str:
-        return filesizeformat(blob.size)
-
-    @admin.display(description="shared by versions", ordering="_entries")
-    def shared_by(self, blob: Blob) -> int:
-        count: int = blob._entries  # type: ignore[attr-defined]
-        return count
+        return super().get_queryset(request).defer("data")

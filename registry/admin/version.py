@@ -1,121 +1,106 @@
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import AbstractUser
-from django.db.models import F, QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.utils.safestring import SafeString
+from django.urls import URLPattern, path
 
-from registry import versions
-from registry.admin.base import JournalAdmin, link
-from registry.admin.state import preview
-from registry.errors import VersionError
-from registry.models import ModelVersion, Promotion, StateEntry
-
-
-class ReasonForm(forms.Form):
-    """Why a version is made live."""
-
-    reason = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 70, "autofocus": True}),
-        help_text="Kept in the ledger, for whoever asks later why this version served.",
-    )
-
-
-class StateEntryInline(admin.TabularInline):
-    """The state of a version, on its page."""
-
-    model = StateEntry
-    fields = ("key", "kind", "value")
-    readonly_fields = fields
-    can_delete = False
-    extra = 0
-    verbose_name_plural = "State"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[StateEntry]:
-        return super().get_queryset(request).select_related("blob").defer("blob__data").order_by("key")
-
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    @admin.display(description="value")
-    def value(self, entry: StateEntry) -> str:
-        return preview(entry)
+from registry.admin.base import NOTHING, link, moment, short_hash, table
+from registry.admin.differences import differences
+from registry.admin.evaluations import decision, summary
+from registry.admin.version_page import VersionPage, comparison_address
+from registry.models import ModelVersion
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(JournalAdmin):
-    """Model versions, and the action that makes one live."""
+class ModelVersionAdmin(VersionPage):
+    """Model versions: which is live, how each did, and two of them beside one another."""
 
-    list_display = ("name", "live", "number", "project", "parent", "made_by", "created_at")
-    list_filter = ("project__backend", ("project", admin.RelatedOnlyFieldListFilter))
-    list_select_related = ("project", "parent", "run")
-    search_fields = ("name",)
+    list_display = (
+        "name",
+        "live",
+        "also_called",
+        "project_page",
+        "evaluated",
+        "learnt",
+        "tagged",
+        "parent",
+        "made_by",
+        "readable_size",
+        "created_at",
+    )
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter), "project__backend")
+    list_select_related = ("project__live", "parent", "run")
+    search_fields = ("name", "note", "tags", "aliases__name")
+    search_help_text = "Search by name, alias, tag, or words of the note."
     ordering = ("-id",)
-    fields = ("name", "number", "live", "project", "parent", "made_by", "created_at", "pruned_at")
-    inlines = (StateEntryInline,)
-    actions = ("make_live",)
+    actions = ("make_live", "compare")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.compare_view)
+        compare = path("<int:before>/compare/<int:after>/", view, name="registry_modelversion_compare")
+        return [compare, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
-        rows: QuerySet[ModelVersion] = super().get_queryset(request)
-        return rows.annotate(_live=F("project__live"))
+        rows: QuerySet[ModelVersion] = super().get_queryset(request).select_related(*self.list_select_related)
+        return rows.prefetch_related("aliases")
 
-    @admin.display(description="live")
-    def live(self, version: ModelVersion) -> str:
-        return "● live" if version.pk == version._live else ""  # type: ignore[attr-defined]
+    @admin.display(description="aliases")
+    def also_called(self, version: ModelVersion) -> str:
+        return ", ".join(alias.name for alias in version.aliases.all()) or NOTHING
 
-    @admin.display(description="made by")
-    def made_by(self, version: ModelVersion) -> SafeString | str:
-        return link(version.run) if version.run else versions.CODE
+    @admin.display(description="annotations", ordering="annotation_count")
+    def learnt(self, version: ModelVersion) -> int:
+        return version.annotation_count
 
-    def has_promote_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("registry.promote_modelversion"))
+    @admin.display(description="evaluation")
+    def evaluated(self, version: ModelVersion) -> str:
+        return decision(version)
 
-    @admin.action(description="Make the selected version live…", permissions=["promote"])
-    def make_live(self, request: HttpRequest, queryset: QuerySet[ModelVersion]) -> HttpResponseBase | None:
-        """Ask for the reason, then move the project's live pointer."""
-        version = queryset.first()
-        if version is None or queryset.count() != 1:
-            self.message_user(request, "Select one version: it becomes the live one of its project.", messages.ERROR)
+    @admin.display(description="tags")
+    def tagged(self, version: ModelVersion) -> str:
+        return ", ".join(map(str, version.tags))
+
+    @admin.action(description="Compare the two selected versions", permissions=["view"])
+    def compare(self, request: HttpRequest, queryset: QuerySet[ModelVersion]) -> HttpResponseBase | None:
+        """Lead to the page that shows them beside one another, the older one first."""
+        selected = list(queryset.order_by("pk")[:3])
+        if len(selected) != 2:
+            self.message_user(request, "Select two versions: they are shown beside one another.", messages.ERROR)
             return None
-        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
-        if not form.is_valid():
-            return self._confirmation(request, version, form)
-        assert isinstance(request.user, AbstractUser)  # noqa: S101  (the admin lets nobody else in)
-        try:
-            move = versions.promote(version, by=request.user, reason=form.cleaned_data["reason"])
-        except VersionError as exc:
-            self.message_user(request, str(exc), messages.ERROR)
-        else:
-            self.message_user(
-                request,
-                f"{move.to_version.name} is live in {version.project}, from every process's next request on.",
-                messages.SUCCESS,
-            )
-        return None
+        return redirect(comparison_address(*selected))
 
-    def _confirmation(self, request: HttpRequest, version: ModelVersion, form: ReasonForm) -> TemplateResponse:
+    def compare_view(self, request: HttpRequest, before: int, after: int) -> HttpResponseBase:
+        """Show two versions beside one another."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        one, other = (get_object_or_404(self.get_queryset(request), pk=pk) for pk in (before, after))
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Make version {version.name} live?",
-            "opts": self.model._meta,
-            "version": version,
-            "form": form,
-            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+            "title": f"{one.name} and {other.name}",
+            "opts": self.opts,
+            "before": one,
+            "after": other,
+            "summary": table(("", link(one), link(other)), self._summary(one, other)),
+            "differences": differences(one, other),
         }
-        return TemplateResponse(request, "registry/admin/make_live.html", context)
+        return TemplateResponse(request, "registry/admin/comparison.html", context)
 
-
-@admin.register(Promotion)
-class PromotionAdmin(JournalAdmin):
-    """The ledger: which version was live when, by whom and why."""
-
-    list_display = ("created_at", "project", "from_version", "to_version", "actor", "reason")
-    list_filter = ("project__backend", ("project", admin.RelatedOnlyFieldListFilter))
-    list_select_related = ("project", "from_version", "to_version")
-    date_hierarchy = "created_at"
-    ordering = ("-id",)
+    def _summary(self, *pair: ModelVersion) -> list[tuple[object, ...]]:
+        shown = (
+            ("Project", self.project_page),
+            ("Live", self.live),
+            ("Aliases", self.also_called),
+            ("Made by", self.made_by),
+            ("Parent", self.parent_page),
+            ("Created", lambda version: moment(version.created_at)),
+            ("Learnt from events", self.events),
+            ("Annotations", self.annotations),
+            ("Labelling config", lambda version: short_hash(version.label_config_hash)),
+            ("Code", lambda version: short_hash(version.code_hash)),
+            ("Libraries", self.packages),
+            ("Evaluation", summary),
+            ("Size", self.readable_size),
+        )
+        return [(title, *map(show, pair)) for title, show in shown]

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db import models
+from django.db.models import OuterRef, Subquery
 
 
 class ModelVersion(models.Model):
@@ -102,6 +103,17 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         moves = self.filter(project_id=project_id, created_at__lte=time).select_related("to_version")
         last = moves.order_by("-id").first()
         return last.to_version if last else None
+
+    def before(self, version: ModelVersion) -> ModelVersion | None:
+        """Return the version that was live before this one became it, rollbacks to it aside."""
+        came = self.filter(project_id=version.project_id, to_version=version, rollback=False)
+        last = came.select_related("from_version").order_by("-id").first()
+        return last.from_version if last else None
+
+    def with_end(self) -> "PromotionQuerySet":
+        """Return the moves, each with the time of its project's next one as `ended_at`."""
+        later = Promotion.objects.filter(project=OuterRef("project"), pk__gt=OuterRef("pk")).order_by("pk")
+        return self.annotate(ended_at=Subquery(later.values("created_at")[:1]))
 
 
 class Promotion(models.Model):

@@ -46,7 +46,10 @@ if EMBEDDED_REDIS:
     CACHES["embedded_redis"] = {"BACKEND": "mlserver.embedded.redis_client.EngineCache", "LOCATION": str(VAR_DIR)}
     _redis = {"USE_REDIS_CACHE": "embedded_redis"}
 else:
-    _redis = {"URL": REDIS_URL}
+    # A Redis that cannot be reached is told of at once: webhooks are answered without it.
+    # One that its address names itself stands before this one, and counts.
+    _timeout = ("&" if "?" in REDIS_URL else "?") + "socket_connect_timeout=1"
+    _redis = {"URL": REDIS_URL if REDIS_URL.startswith("unix:") else REDIS_URL + _timeout}
 
 # A job drains every waiting fit of one project, so it has no time limit of its own.
 RQ_QUEUES = {"default": _redis | {"DEFAULT_TIMEOUT": -1}}

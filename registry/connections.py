@@ -3,10 +3,17 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 
-LOST = (OperationalError, InterfaceError)
 Answer = TypeVar("Answer")
+
+
+def is_lost(exc: BaseException) -> bool:
+    """Say whether the database went away, rather than refused a statement.
+
+    Where it dies in the middle of an answer, psycopg2 raises DatabaseError itself, of no kind.
+    """
+    return isinstance(exc, OperationalError | InterfaceError) or type(exc) is DatabaseError
 
 
 def on_a_living_connection(ask: Callable[[], Answer]) -> Answer:
@@ -17,8 +24,8 @@ def on_a_living_connection(ask: Callable[[], Answer]) -> Answer:
     """
     try:
         return ask()
-    except LOST:
-        if connection.in_atomic_block:
+    except Error as exc:
+        if connection.in_atomic_block or not is_lost(exc):
             raise
         connection.close()
         return ask()

@@ -82,9 +82,17 @@ def sole(project_id: int) -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
+def counts(queued_at: datetime | None) -> bool:
+    """Return whether a job that was queued then is taken to wait still."""
+    return queued_at is not None and queued_at >= _forgotten()
+
+
 def _not_queued() -> Q:
-    forgotten = timezone.now() - timedelta(seconds=settings.REQUEUE_SECONDS)
-    return Q(drain_queued_at=None) | Q(drain_queued_at__lt=forgotten)
+    return Q(drain_queued_at=None) | Q(drain_queued_at__lt=_forgotten())
+
+
+def _forgotten() -> datetime:
+    return timezone.now() - timedelta(seconds=settings.REQUEUE_SECONDS)
 
 
 def _enqueue(project_id: int) -> bool:
@@ -92,6 +100,9 @@ def _enqueue(project_id: int) -> bool:
         django_rq.get_queue(QUEUE).enqueue(_JOB, project_id, result_ttl=0)
         return True
     except RedisError as exc:
-        Project.objects.filter(pk=project_id).update(drain_queued_at=None)
+        # Not asked again at once: where it cannot be reached, each webhook would wait for it.
+        again_at = timezone.now() + timedelta(seconds=settings.SWEEP_SECONDS)
+        as_if_queued = again_at - timedelta(seconds=settings.REQUEUE_SECONDS)
+        Project.objects.filter(pk=project_id).update(drain_queued_at=as_if_queued)
         logger.warning("The queue cannot be reached (%s); project %s is trained later.", exc, project_id)
         return False

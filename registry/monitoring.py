@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import Error, connections
 from django.utils import timezone
 
 from registry.errors import RunTakenAway
@@ -101,7 +101,7 @@ class RunMonitor:
         running = TrainingRun.objects.running().filter(pk=self._run.pk)
         try:
             self._taken_away = not running.update(heartbeat_at=timezone.now(), **news)
-        except (DatabaseError, InterfaceError) as exc:
+        except Error as exc:
             logger.warning("The heartbeat of run %s is not written: %s", self._run.pk, exc)
             with self._lock:
                 self._news = news | self._news

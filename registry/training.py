@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from rq import get_current_job
 
 from backends.policy import TrainingPolicy
 from registry import artifacts, drains, evaluation, instances, policies, versions
-from registry.connections import LOST, on_a_living_connection
+from registry.connections import is_lost, on_a_living_connection
 from registry.errors import ParentMoved, RunTakenAway
 from registry.fitting import Fit
 from registry.models import Event, ModelVersion, Project, TrainingRun
@@ -113,10 +113,10 @@ def _when_reachable(commit: Callable[[], bool]) -> bool:
     while True:
         try:
             return commit()
-        except LOST as exc:
-            connection.close()
-            if time.monotonic() > deadline:
+        except Error as exc:
+            if not is_lost(exc) or time.monotonic() > deadline:
                 raise
+            connection.close()
             logger.warning("What was learnt cannot be stored yet: %s", exc)
             time.sleep(_PAUSE_SECONDS)
 

@@ -1,13 +1,15 @@
 """RQ workers that also look after the projects: they sweep every few seconds."""
 
 import logging
+import time
 from typing import Any
 
 import django
 import rq
 from django.apps import apps
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import Error, connections
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 # A spawned work horse imports this module first, in a process in which Django is not set up.
@@ -20,10 +22,11 @@ logger = logging.getLogger(__name__)
 
 # RQ waits for a job this much less than a worker's time to live.
 _RQ_MARGIN_SECONDS = 15
+_PAUSE_SECONDS = 1.0
 
 
-class _Sweeping:
-    """Sweeps with RQ's own maintenance, so that it happens wherever a worker is idle."""
+class _Watchful:
+    """Sweeps with RQ's own maintenance, wherever it is idle, and outlives a Redis that goes away."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs |= {
@@ -32,21 +35,40 @@ class _Sweeping:
         }
         super().__init__(*args, **kwargs)
 
-    def run_maintenance_tasks(self) -> None:
-        super().run_maintenance_tasks()  # type: ignore[misc]
+    def execute_job(self, job: rq.job.Job, queue: rq.Queue) -> None:
+        """Run the job. What became of its fits is in Postgres: nothing is lost with Redis, but the worker would be."""
         try:
+            super().execute_job(job, queue)  # type: ignore[misc]
+        except RedisConnectionError as exc:
+            logger.warning("Redis went away during job %s (%s); this worker waits for it.", job.id, exc)
+            self.wait_for_horse()  # type: ignore[attr-defined]
+            self._await_redis()
+
+    def run_maintenance_tasks(self) -> None:
+        try:
+            super().run_maintenance_tasks()  # type: ignore[misc]
             drains.sweep()
             pruning.request_daily()
-        except (DatabaseError, RedisError) as exc:
+        except (Error, RedisError) as exc:
             logger.warning("The engines cannot be reached (%s); swept again in %s s.", exc, settings.SWEEP_SECONDS)
         finally:
             # A work horse must not share the connection that was made here.
             connections.close_all()
 
+    def _await_redis(self: Any) -> None:
+        while not self._stop_requested:
+            try:
+                # A Redis that came back empty has forgotten the worker.
+                if not self.connection.exists(self.key):
+                    self.register_birth()
+                return
+            except RedisConnectionError:
+                time.sleep(_PAUSE_SECONDS)
 
-class ForkingWorker(_Sweeping, rq.Worker):
+
+class ForkingWorker(_Watchful, rq.Worker):
     """Forks a process for each job: it starts at once, with everything imported."""
 
 
-class SpawningWorker(_Sweeping, rq.SpawnWorker):
+class SpawningWorker(_Watchful, rq.SpawnWorker):
     """Starts a fresh process for each job, for models that do not survive a fork, like those on CUDA."""

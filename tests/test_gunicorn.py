@@ -1,27 +1,16 @@
 """The server as production runs it: a real gunicorn with processes of its own."""
 
-import json
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from registry import training, versions
 from registry.models import ModelVersion, Project, Promotion
-from tests.factories import annotation_created, predict_json, receive
+from tests.factories import annotation_created, receive
+from tests.servers import Gunicorn
 
-PROJECT = Path(__file__).resolve().parent.parent
-WORKERS = 2
 TOKEN = "a-token-that-nobody-may-read"
 
 # Tells by whom it was imported and who predicts, and makes a new version when a task says so.
@@ -48,56 +37,6 @@ LEARNS = """
 """
 
 
-class Server:
-    """A gunicorn of this project, and what it writes."""
-
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-        self.process = process
-        self._address = f"http://127.0.0.1:{port}"
-        self._log = log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def workers(self) -> list[psutil.Process]:
-        """Return its workers, all of them ready to answer."""
-        deadline = time.monotonic() + 10
-        while self.log.count("Booting worker") < WORKERS:
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.05)
-        return psutil.Process(self.process.pid).children()
-
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._address + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as response:
-            answer: dict[str, Any] = json.load(response)
-            return answer
-
-    def predict(self, text: str = "text") -> dict[str, Any]:
-        [prediction] = self.ask("/predict", predict_json(text))["results"]
-        assert isinstance(prediction, dict)
-        return prediction
-
-    def await_start(self) -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                self.ask("/health")
-            except urllib.error.URLError:
-                time.sleep(0.05)
-            else:
-                return
-        raise AssertionError(self.log)
-
-    def await_in_log(self, text: str) -> None:
-        deadline = time.monotonic() + 10
-        while text not in self.log:
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.05)
-
-
 @contextmanager
 def only(worker: psutil.Process, among: list[psutil.Process]) -> Iterator[None]:
     """Let this worker alone run, so that it is the one that answers."""
@@ -114,24 +53,15 @@ def only(worker: psutil.Process, among: list[psutil.Process]) -> Iterator[None]:
 @pytest.fixture
 def serve(tmp_path, process_env):
     """Return a function that starts a server with these settings, stopped after the test."""
-    processes = []
+    servers: list[Gunicorn] = []
 
-    def start(**settings: str) -> Server:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        log = tmp_path / f"gunicorn.{port}.log"
-        environment = process_env | {"HOST": "127.0.0.1", "PORT": str(port), "WEB_WORKERS": str(WORKERS)} | settings
-        command = [sys.executable, "-m", "gunicorn", "-c", "python:mlserver.gunicorn_conf", "mlserver.wsgi"]
-        with log.open("wb") as output:
-            process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=output, stderr=output)
-        processes.append(process)
-        return Server(process, port, log)
+    def start(**settings: str) -> Gunicorn:
+        servers.append(Gunicorn(process_env | settings, tmp_path / f"gunicorn.{len(servers)}.log"))
+        return servers[-1]
 
     yield start
-    for process in processes:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+    for server in servers:
+        server.stop()
 
 
 def test_it_serves_health_and_predictions_and_opens_no_control_socket(chosen, serve, tmp_path):

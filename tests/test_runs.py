@@ -1,7 +1,5 @@
 """Training runs: what they tell while they run, their end, and what operators do to them."""
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +22,9 @@ from registry.state import LiveState
 from tests.factories import CREATED, annotation_created, project_json, receive
 from tests.histories import made
 from tests.processes import eventually
+from tests.servers import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -88,26 +85,6 @@ def draining(gate: Path) -> Iterator[TrainingRun]:
     finally:
         gate.touch()
         thread.join()
-
-
-@contextmanager
-def worker(environment: dict[str, str], *options: str) -> Iterator[psutil.Process]:
-    """Run a worker in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "rqworker", *options],
-        cwd=ROOT,
-        env=environment | {"SWEEP_SECONDS": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield psutil.Process(process.pid)
-    finally:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.kill()
-        process.kill()
-        process.wait()
 
 
 def row(run: TrainingRun) -> TrainingRun:
@@ -268,7 +245,7 @@ def test_cancelling_ends_the_fit_and_the_events_behind_are_trained(waiting, gate
     name = waiting(act)
     for number in (1, 2, 3):
         receive(name, made(number, number))
-    with worker(process_env):
+    with Worker(process_env):
         eventually(lambda: started.exists() and started.read_text())
         horse = psutil.Process(int(started.read_text()))
         runs.cancel(TrainingRun.objects.running().get(), by="ann")

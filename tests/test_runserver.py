@@ -1,11 +1,10 @@
 """The commands that run the server on one machine, as real processes."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -21,8 +20,7 @@ from mlserver.embedded.processes import alive
 from registry.models import TrainingRun
 from tests.factories import annotation_created, receive
 from tests.processes import clean_up, eventually, processes_of
-
-PROJECT = Path(__file__).resolve().parent.parent
+from tests.servers import PROJECT, free_port
 
 
 class Server:
@@ -80,11 +78,6 @@ def manage(*arguments: str) -> list[str]:
 def environment(var_dir: Path) -> dict[str, str]:
     # An empty variable means that it is not set.
     return os.environ | {"VAR_DIR": str(var_dir), "DATABASE_URL": "", "REDIS_URL": "", "ML_BACKEND": "text_classifier"}
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
 
 
 def run(var_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ client from a Django cache (USE_REDIS_CACHE). EngineCache is that cache, and not
 import functools
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.cache.backends.base import BaseCache
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
@@ -17,11 +17,13 @@ from mlserver.embedded import EngineError, ensure_redis, redis_socket_path, rese
 
 
 class EngineConnection(UnixDomainSocketConnection):
-    """Connect to the Redis of a var folder, starting it where needed."""
+    """Connect to the Redis of a var folder, starting it where needed.
 
-    def __init__(self, *, var_dir: str, **options: Any) -> None:
-        super().__init__(**options)  # type: ignore[no-untyped-call]
-        self._var_dir = Path(var_dir)
+    The folder is the class's: RQ makes the connection of a spawned process, which finds Redis running,
+    from what the pool gives to this one, and knows of no arguments but Redis's own.
+    """
+
+    _var_dir: ClassVar[Path]
 
     def _connect(self) -> socket.socket:
         try:
@@ -57,4 +59,5 @@ class EngineCache(BaseCache):
 def _pool(var_dir: str, db: int) -> ConnectionPool:
     # One for all threads: Django makes a cache object for each.
     path = str(redis_socket_path(Path(var_dir)))
-    return ConnectionPool(connection_class=EngineConnection, path=path, db=db, var_dir=var_dir)
+    connection_class = type("Connection", (EngineConnection,), {"_var_dir": Path(var_dir)})
+    return ConnectionPool(connection_class=connection_class, path=path, db=db)

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import defaults
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from rest_framework.response import Response
 
 from backends.errors import BackendBroken, BackendNotFound, InvalidPrediction, LabelConfigError
 from registry import failures
+from registry.connections import is_lost
 from registry.errors import BackendFailed, Busy, InvalidProjectKey
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,6 @@ _EXPLAINED: dict[type[Exception], tuple[int, str]] = {
 _WITHHELD: dict[type[Exception], tuple[int, str, str]] = {
     BackendBroken: (500, "backend_broken", "The backend cannot be loaded; the server's log says why."),
     BackendFailed: (500, "backend_failed", "The backend raised an error; the server's log has its traceback."),
-    OperationalError: (503, "database_unavailable", "The database cannot be reached; try again."),
-    InterfaceError: (503, "database_unavailable", "The database cannot be reached; try again."),
 }
 _RETRY_AFTER_SECONDS = "5"
 # What Label Studio sends, and whose refusal it shows to nobody.
@@ -63,7 +61,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     """
     response = response_to(exc, context)
     # A database that is away is not asked to write down that it is: the log has it.
-    if not isinstance(exc, OperationalError | InterfaceError):
+    if not is_lost(exc):
         _record(exc, response, context["request"])
     return response
 
@@ -79,6 +77,10 @@ def response_to(exc: Exception, context: dict[str, Any]) -> Response:
             if code == status.HTTP_500_INTERNAL_SERVER_ERROR:
                 logger.error("%s %s", type(context["view"]).__name__, exc)
             return answer(code, name, str(exc))
+    if is_lost(exc):
+        # A line, and no traceback: they come by the hundred until the database is back.
+        logger.error("%s cannot reach the database: %s", type(context["view"]).__name__, exc)
+        return answer(503, "database_unavailable", "The database cannot be reached; try again.")
     logger.error("%s failed", type(context["view"]).__name__, exc_info=exc)
     for kind, (code, name, detail) in _WITHHELD.items():
         if isinstance(exc, kind):

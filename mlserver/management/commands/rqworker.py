@@ -3,12 +3,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import Error
 from django_rq.management.commands import rqworker
 
 from backends.errors import BackendError
 from mlserver.management.children import leave_at_once, when_parent_is_gone
 from registry import drains
+from registry.connections import is_lost
 from registry.instances import backend_class
 
 logger = logging.getLogger(__name__)
@@ -39,8 +40,11 @@ class Command(rqworker.Command):  # type: ignore[misc]
             when_parent_is_gone(exit_with_parent, leave_at_once)
         try:
             drains.sweep(trusting=False)
-        except DatabaseError as exc:
-            raise CommandError(f"The database is not ready; run ./manage.py migrate first. ({exc})") from exc
+        except Error as exc:
+            if not is_lost(exc):
+                raise CommandError(f"The database is not ready; run ./manage.py migrate first. ({exc})") from exc
+            # The worker sweeps again and again, as it does where the database goes away later.
+            logger.warning("The database cannot be reached yet: %s", exc)
         kind = "SpawningWorker" if spawn else "ForkingWorker"
         options["worker_class"] = options["worker_class"] or f"registry.workers.{kind}"
         if settings.PRELOAD_BACKEND and not spawn:

@@ -20,10 +20,10 @@ E2E_SERVER := $(VENV)/.serve $(VENV)/.backend-default
 E2E_PYTEST = E2E_SERVER_PYTHON=$(abspath $(BIN))/python $(E2E)/bin/python -m pytest -q -c tests/e2e/pytest.ini tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench e2e e2e-old wire clean
+.PHONY: help serve test lint format bench bench-events e2e e2e-old wire clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  PORT=9090 BACKEND=text_classifier choose where and what `make serve` serves'
 
 serve: $(VENV)/.serve $(VENV)/.backend-$(or $(BACKEND),default)  ## Run the server and a worker; set everything up at the first run
@@ -46,6 +46,10 @@ format: $(VENV)/.test  ## Format the code
 bench: $(VENV)/.test  ## Requests per second and latency, beside bare Django and DRF views (needs a C compiler)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt
 	$(BIN)/python -m bench
+
+bench-events: $(VENV)/.test  ## Webhooks acknowledged per second while fits run, and the time until all are trained on
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt
+	$(BIN)/python -m bench.events
 
 e2e: $(E2E_SERVER) $(E2E)/.installed  ## The whole journey against a real Label Studio, with pictures in artifacts/
 	$(E2E_PYTEST)

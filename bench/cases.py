@@ -27,15 +27,15 @@ def all_cases() -> list[Case]:
     """Return the cases in the order they are measured in."""
     return [
         Case("health", "/health"),
-        Case("setup", "/setup", _dump(_recorded("setup"))),
+        Case("setup", "/setup", _dump(recorded("setup"))),
         Case("predict 1", "/predict", _predict(1)),
         Case("predict 50", "/predict", _predict(50)),
-        Case("webhook", "/webhook", _dump(_recorded("webhook_ANNOTATION_CREATED"))),
+        Case("webhook", "/webhook", _dump(recorded("webhook_ANNOTATION_CREATED"))),
     ]
 
 
 def _predict(count: int) -> bytes:
-    message = _recorded("predict_single")
+    message = recorded("predict_single")
     [task] = message["tasks"]
     padding = _TASK_BYTES - len(_dump(task))
     task["data"]["text"] += " word" * (padding // 5)
@@ -43,7 +43,8 @@ def _predict(count: int) -> bytes:
     return _dump(message)
 
 
-def _recorded(name: str) -> dict[str, Any]:
+def recorded(name: str) -> dict[str, Any]:
+    """Return the body of a recorded request."""
     body: dict[str, Any] = json.loads((_WIRE / f"{name}.json").read_text())["json"]
     return body
 

@@ -42,14 +42,15 @@ def throwaway_engines() -> Iterator[dict[str, str]]:
 @contextmanager
 def _new_database(url: str) -> Iterator[str]:
     name = f"mlserver_bench_{os.getpid()}"
-    _execute(url, f'CREATE DATABASE "{name}"')
+    execute(url, f'CREATE DATABASE "{name}"')
     try:
         yield urlsplit(url)._replace(path=f"/{name}").geturl()
     finally:
-        _execute(url, f'DROP DATABASE "{name}" WITH (FORCE)')
+        execute(url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _execute(url: str, statement: str) -> None:
+def execute(url: str, statement: str) -> None:
+    """Run one statement outside of any transaction."""
     with closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:

@@ -26,12 +26,12 @@ def table(rounds: Rounds) -> str:
         for contender, runs in contenders.items():
             middle = _middle(runs)
             rows.append([case, contender, *(cell(middle) for cell in _COLUMNS.values())])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def memory_table(processes: Sequence[Memory]) -> str:
     """Return what each process holds, aligned."""
-    return _aligned([["process", "PSS MB"], *([item.process, f"{item.megabytes:.1f}"] for item in processes)])
+    return aligned([["process", "PSS MB"], *([item.process, f"{item.megabytes:.1f}"] for item in processes)])
 
 
 def generator_load(rounds: Rounds) -> float:
@@ -60,7 +60,8 @@ def _middle(runs: Sequence[Measure]) -> Measure:
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return the rows as lines, the first one the heads."""
     columns = list(zip(*rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     numeric = [column[1][0].isdigit() for column in columns]

@@ -21,6 +21,7 @@ from bench.cases import Case
 ROOT = Path(__file__).resolve().parent.parent
 _BACKENDS = Path(__file__).resolve().parent / "backends"
 _SECONDS_TO_START = 60
+_SECRET_KEY = secrets.token_urlsafe(50)
 # Nothing of the caller's own configuration reaches the servers.
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 
@@ -98,18 +99,25 @@ class Server:
         self._log.close()
 
 
+def environment_of(engines: dict[str, str]) -> dict[str, str]:
+    """Return the environment of this project's processes over the engines."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return (
+        inherited
+        | engines
+        | {
+            "SECRET_KEY": _SECRET_KEY,
+            "BACKENDS_PATH": str(_BACKENDS),
+            "ML_BACKEND": "constant",
+            "LOG_LEVEL": "WARNING",
+        }
+    )
+
+
 @contextmanager
 def running(engines: dict[str, str], workers: int, threads: int) -> Iterator[tuple[Server, Server]]:
     """Yield this project's server and the baselines', both under the same settings."""
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | engines
-    environment |= {
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "BACKENDS_PATH": str(_BACKENDS),
-        "ML_BACKEND": "constant",
-        "LOG_LEVEL": "WARNING",
-        "WEB_WORKERS": str(workers),
-        "WEB_THREADS": str(threads),
-    }
+    environment = environment_of(engines) | {"WEB_WORKERS": str(workers), "WEB_THREADS": str(threads)}
     subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity=0"], cwd=ROOT, env=environment, check=True)
     ours = Server("mlserver", "mlserver.wsgi", "mlserver.gunicorn_conf", environment)
     bare = Server(

@@ -46,6 +46,13 @@ def judge(version: ModelVersion) -> None:
         _promote(version, project, evaluation["reasons"])
 
 
+def judge_waiting(project_id: int) -> None:
+    """Judge the project's candidate where nobody has: its worker died first, or the policy was another one then."""
+    waiting = Alias.objects.filter(project_id=project_id, name=Alias.CANDIDATE, version__evaluation__isnull=True)
+    if alias := waiting.select_related("version").first():
+        judge(alias.version)
+
+
 def _evaluation(project: Project, version: ModelVersion, policy: PromotionPolicy) -> dict[str, Any]:
     config = label_configs.parse(project.label_config)
     tasks = list(ProjectAnnotations(project.pk, holdout.held_out_tasks()).annotated_tasks(False))

@@ -1,5 +1,6 @@
 """Warm instances: a backend is built once per process, project and live version, and kept."""
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from registry.projects import Standing
 from registry.state import LiveState
 
 SETUP_WAIT_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -84,7 +87,7 @@ class WarmInstance:
                     status=200,
                     code="labels_vanished",
                     detail=explain(self._state.version, dropped),
-                    project=f"{self._project.ls_id}.{self._project.ls_created}",
+                    project=_as_named(self._project),
                 )
             )
         return kept
@@ -174,19 +177,45 @@ def warm(project: Project, label_config: str | None) -> str:
     if instance := pool.fitting(standing, label_config):
         return instance.version_name
     raised: list[Exception] = []
+    answered = threading.Event()
 
     def build() -> None:
         try:
             pool.get(standing, label_config)
         except Exception as exc:
             raised.append(exc)
+            if answered.is_set():
+                _tell_of_setup(project, exc)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=build, name=f"warm-{project.pk}", daemon=True)
     thread.start()
     thread.join(SETUP_WAIT_SECONDS)
+    answered.set()
     if raised:
         raise raised[0]
     live = Project.objects.select_related("live").only("live__name").get(pk=project.pk).live
     return live.name if live else LabelStudioMLBase.INITIAL_MODEL_VERSION
+
+
+def _tell_of_setup(project: Project, error: Exception) -> None:
+    """Show operators what setup() raised when Label Studio was already answered."""
+    logger.error("setup() of %s raised after /setup was answered.", project, exc_info=error)
+    failures.record(
+        failures.Problem(
+            backend=project.backend,
+            endpoint="setup",
+            request="POST /setup",
+            status=200,
+            code="backend_failed",
+            detail="setup() raised after /setup was answered.",
+            error=error,
+            project=_as_named(project),
+        )
+    )
+
+
+def _as_named(project: Project) -> str:
+    """Return the project as Label Studio names it."""
+    return f"{project.ls_id}.{project.ls_created}"

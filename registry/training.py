@@ -64,6 +64,7 @@ def drain(project_id: int) -> int:
                 return count
             if not _recover(project_id):
                 return count
+            evaluation.judge_waiting(project_id)
             while batch := _claim_next(project_id):
                 execute(batch)
                 count += 1

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import Error, connections
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 # A spawned work horse imports this module first, in a process in which Django is not set up.
 if not apps.ready:
@@ -23,10 +24,14 @@ logger = logging.getLogger(__name__)
 # RQ waits for a job this much less than a worker's time to live.
 _RQ_MARGIN_SECONDS = 15
 _PAUSE_SECONDS = 1.0
+_AWAY = (RedisConnectionError, RedisTimeoutError)
 
 
 class _Watchful:
     """Sweeps with RQ's own maintenance, wherever it is idle, and outlives a Redis that goes away."""
+
+    # Seconds between two tries to reach a Redis that is away.
+    max_connection_wait_time = 5.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs |= {
@@ -39,9 +44,11 @@ class _Watchful:
         """Run the job. What became of its fits is in Postgres: nothing is lost with Redis, but the worker would be."""
         try:
             super().execute_job(job, queue)  # type: ignore[misc]
-        except RedisConnectionError as exc:
+        except _AWAY as exc:
             logger.warning("Redis went away during job %s (%s); this worker waits for it.", job.id, exc)
             self.wait_for_horse()  # type: ignore[attr-defined]
+            # As RQ leaves it after a job: its number may be another process's by now.
+            self._horse_pid = 0
             self._await_redis()
 
     def run_maintenance_tasks(self) -> None:
@@ -62,7 +69,7 @@ class _Watchful:
                 if not self.connection.exists(self.key):
                     self.register_birth()
                 return
-            except RedisConnectionError:
+            except _AWAY:
                 time.sleep(_PAUSE_SECONDS)
 
 

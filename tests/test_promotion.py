@@ -182,6 +182,17 @@ def test_what_is_held_out_stays_so_and_is_the_same_share_of_each_kind_up_to_a_bo
     assert len(held_out()) == 10
 
 
+def test_a_candidate_that_nobody_has_judged_is_judged_before_the_next_fit(make_backend, queue):
+    name = make_backend(SEEN.format(policy='mode="hold"', predicts=True))
+    train(made(1, 1), backend=name)
+    waiting = candidate()
+    Project.objects.update(promotion_policy={"mode": "evaluate"})
+    project = train(made(2, 2), backend=name)
+    waiting.refresh_from_db()
+    assert waiting.evaluation["decision"] == "promoted"
+    assert project.live.parent == waiting
+
+
 def test_a_candidate_that_cannot_predict_is_held_with_the_reason(make_backend, queue):
     name = make_backend(SEEN.format(policy='mode="evaluate"', predicts=False))
     train(*(made(number, number, task=number) for number in range(1, 6)), backend=name)

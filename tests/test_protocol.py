@@ -3,7 +3,7 @@
 import pytest
 
 from backends import loading
-from registry.models import Event, ModelVersion, Project
+from registry.models import Event, Failure, ModelVersion, Project
 from tests.factories import (
     CREATED,
     SENTIMENT,
@@ -16,6 +16,7 @@ from tests.factories import (
     setup_json,
     wire,
 )
+from tests.processes import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,6 +84,23 @@ def test_setup_answers_although_the_model_takes_long_to_load(client, chosen, tmp
     response = post(client, "/setup", setup_json())
     (tmp_path / "go").touch()
     assert response.json() == {"model_version": "0.0.1"}
+
+
+def test_what_setup_raises_after_the_answer_is_among_the_failures(client, chosen, tmp_path):
+    chosen(f"""
+        import pathlib, time
+        class Late(LabelStudioMLBase):
+            def setup(self):
+                while not pathlib.Path({str(tmp_path / "go")!r}).exists():
+                    time.sleep(0.01)
+                raise RuntimeError("the weights are gone")
+    """)
+    assert post(client, "/setup", setup_json()).status_code == 200
+    (tmp_path / "go").touch()
+    eventually(Failure.objects.exists)
+    failure = Failure.objects.get()
+    assert "the weights are gone" in failure.summary
+    assert "RuntimeError" in failure.traceback
 
 
 def test_setup_answers_with_the_version_that_setup_declares(client, chosen):

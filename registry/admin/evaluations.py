@@ -66,7 +66,7 @@ def explained(version: ModelVersion) -> SafeString | str:
 
 
 def _terms(told: Mapping[str, Any]) -> str:
-    text = f"Measured on {told['tasks']} held-out tasks, which no version has learnt from."
+    text = f"Measured on {told['tasks']} held-out tasks, which no fit is shown."
     margin = told.get("margin")
     if margin is None:
         return text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Q, QuerySet, Sum
 
 from backends.artifacts import InvalidArtifactName, check_name
 from registry import artifact_cache, files
@@ -88,9 +88,7 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 def tree_of(version_id: int, name: str) -> dict[str, StoredFile]:
     """Return the files of one artifact of a version."""
-    rows = Artifact.objects.filter(version_id=version_id).select_related("file")
-    found = rows.filter(path=name) | rows.filter(path__startswith=f"{name}/")
-    return {artifact.path: artifact.file for artifact in found}
+    return {artifact.path: artifact.file for artifact in _named(version_id, name).select_related("file")}
 
 
 def copy(source: ModelVersion, target: ModelVersion) -> None:
@@ -106,8 +104,7 @@ def copy(source: ModelVersion, target: ModelVersion) -> None:
 def write(version: ModelVersion, changes: Changes) -> None:
     """Put what a fit left in the place of what the version had."""
     for name, tree in changes.items():
-        rows = Artifact.objects.filter(version=version)
-        (rows.filter(path=name) | rows.filter(path__startswith=f"{name}/")).delete()
+        _named(version.pk, name).delete()
         Artifact.objects.bulk_create(
             Artifact(version=version, path=relative, file=kept) for relative, kept in tree.items()
         )
@@ -136,9 +133,9 @@ def check_path(relative: str) -> None:
         raise ArtifactError(str(exc)) from exc
 
 
-def differ(version_id: int, changes: Changes) -> bool:
-    """Return whether what a fit left is anything else than what the version has."""
-    return any(tree_of(version_id, name) != dict(tree) for name, tree in changes.items())
+def _named(version_id: int, name: str) -> QuerySet[Artifact]:
+    """Return the file of that name, or the files of the folder of that name."""
+    return Artifact.objects.filter(Q(path=name) | Q(path__startswith=f"{name}/"), version_id=version_id)
 
 
 def _relative(path: Path, folder: Path) -> str:

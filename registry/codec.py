@@ -10,6 +10,7 @@ import hmac
 import math
 import pickle
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -31,6 +32,11 @@ class Encoded:
 
     kind: str
     data: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the data, hexadecimal. Taken once: it is asked for again while a project is locked."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 def encode(key: str, value: Any) -> Encoded:

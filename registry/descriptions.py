@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
-
 from registry import artifacts, entries, lineage
 from registry.lineage import Lineage
 from registry.models import ModelVersion, Project, Promotion
@@ -75,7 +73,6 @@ def summaries(project: Project) -> list[Summary]:
 def describe(version: ModelVersion) -> Description:
     """Return what is known of the version. No value is read for it, only sizes."""
     project = version.project
-    moves = Promotion.objects.filter(Q(to_version=version) | Q(from_version=version)).order_by("id")
     return Description(
         project=str(project),
         summary=_summary(project, version),
@@ -84,7 +81,7 @@ def describe(version: ModelVersion) -> Description:
         note=version.note,
         state=[Part(*row) for row in entries.sizes(version)],
         artifacts=[Part(path, "file", size) for path, size in artifacts.sizes(version)],
-        moves=[_move(move) for move in moves.select_related("from_version", "to_version")],
+        moves=[_move(move) for move in Promotion.objects.touching(version).order_by("id")],
     )
 
 

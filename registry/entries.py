@@ -1,6 +1,5 @@
 """The stored values of a version: read, write, copy."""
 
-import hashlib
 from collections.abc import Mapping
 
 from django.db import connection
@@ -37,12 +36,12 @@ def store_blobs(values: Mapping[str, Encoded]) -> None:
     """Store the large values ahead of `write`, which is quick then: it holds locks that others wait for."""
     for value in values.values():
         if len(value.data) > INLINE_BYTES:
-            _store_blob(_digest(value.data), value.data)
+            _store_blob(value.digest, value.data)
 
 
 def write(version: ModelVersion, values: Mapping[str, Encoded]) -> None:
     """Set the keys to the values."""
-    large = {key: _digest(value.data) for key, value in values.items() if len(value.data) > INLINE_BYTES}
+    large = {key: value.digest for key, value in values.items() if len(value.data) > INLINE_BYTES}
     # Blobs in one order, whatever the keys: two writers may each hold one that the other needs.
     for digest, key in sorted((digest, key) for key, digest in large.items()):
         _store_blob(digest, values[key].data)
@@ -102,7 +101,3 @@ def _store_blob(digest: str, data: bytes) -> None:
     # One statement, whoever else stores the same content at the same moment.
     blob = Blob(digest=digest, data=data, size=len(data))
     Blob.objects.bulk_create([blob], update_conflicts=True, unique_fields=["digest"], update_fields=["stored_at"])
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -32,7 +32,7 @@ def judge(version: ModelVersion) -> None:
     """
     project = Project.objects.select_related("live").get(pk=version.project_id)
     policy = policies.promotion(project)
-    if policy.mode != "evaluate" or not Alias.objects.filter(version=version, name=Alias.CANDIDATE).exists():
+    if policy.mode != "evaluate" or not Alias.objects.candidates().filter(version=version).exists():
         return
     try:
         with time_limit(instances.backend_class(project.backend).fit_timeout):
@@ -48,8 +48,8 @@ def judge(version: ModelVersion) -> None:
 
 def judge_waiting(project_id: int) -> None:
     """Judge the project's candidate where nobody has: its worker died first, or the policy was another one then."""
-    waiting = Alias.objects.filter(project_id=project_id, name=Alias.CANDIDATE, version__evaluation__isnull=True)
-    if alias := waiting.select_related("version").first():
+    waiting = Alias.objects.candidates().filter(project_id=project_id, version__evaluation__isnull=True)
+    if alias := waiting.first():
         judge(alias.version)
 
 

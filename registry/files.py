@@ -1,8 +1,6 @@
 """The content of model files, kept once by its hash in Django storage, and never held in memory."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +43,7 @@ def send(kept: StoredFile, target: IO[bytes]) -> None:
     """Write the content to an open file; raise ArtifactError as `fetch` does, at the end of what is not right."""
     hasher = hashlib.sha256()
     try:
-        with opened(kept) as source:
+        with _storage().open(kept.storage_name, "rb") as source:
             while chunk := source.read(CHUNK_BYTES):
                 hasher.update(chunk)
                 target.write(chunk)
@@ -53,13 +51,6 @@ def send(kept: StoredFile, target: IO[bytes]) -> None:
         raise ArtifactError(f"The artifact storage has no {kept.storage_name} any more; restore it there.") from exc
     if hasher.hexdigest() != kept.digest:
         raise ArtifactError(f"{kept.storage_name} in the artifact storage was changed after it was stored.")
-
-
-@contextmanager
-def opened(kept: StoredFile) -> Iterator[IO[bytes]]:
-    """Open the content for reading, as it lies in the storage."""
-    with _storage().open(kept.storage_name, "rb") as source:
-        yield source
 
 
 def remove(kept: StoredFile) -> None:

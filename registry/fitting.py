@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from django.db.models import QuerySet
 from rq.timeouts import BaseTimeoutException, TimerDeathPenalty, UnixSignalDeathPenalty
 
 from backends.annotations import states
@@ -18,7 +19,7 @@ from registry import artifacts, entries, holdout, instances, lineage, policies
 from registry.annotations import ProjectAnnotations
 from registry.artifacts import StagedArtifacts
 from registry.lineage import Lineage, Manifest
-from registry.models import Event, ModelVersion, Project, TrainingRun
+from registry.models import AnnotatedTask, Event, ModelVersion, Project, TrainingRun
 from registry.monitoring import RunMonitor
 from registry.state import StagedState
 from registry.text import storable
@@ -39,6 +40,7 @@ class Fit:
         self._run = run
         self._project = Project.objects.select_related("live").get(pk=run.project_id)
         self._coalesced = coalesced
+        self._policy = policies.promotion(self._project)
         self._lessons, self.held_out = self._divide(events)
         self._state = StagedState(self._project.pk)
         self._artifacts = StagedArtifacts(lambda: self._state.version, folder)
@@ -87,15 +89,15 @@ class Fit:
             return None
         entries.store_blobs(self._state.changes)
         left = self._artifacts.store()
-        changed = {name: tree for name, tree in left.items() if artifacts.differ(self.parent.pk, {name: tree})}
+        changed = {name: tree for name, tree in left.items() if tree != artifacts.tree_of(self.parent.pk, name)}
         if not (self._state.changes or self._state.new_name or changed):
             return None
         return Change(self._state.changes, changed, self._lineage(), self._state.new_name)
 
     def _divide(self, events: Sequence[Event]) -> tuple[dict[int, dict[str, Any]], list[int]]:
         """Return the bodies to learn from by event, and the events that are held out whole."""
-        policy = policies.promotion(self._project)
-        held = holdout.tasks(self._project.pk, policy) if policy.mode == "evaluate" else frozenset()
+        evaluated = self._policy.mode == "evaluate"
+        held = holdout.tasks(self._project.pk, self._policy) if evaluated else frozenset()
         lessons: dict[int, dict[str, Any]] = {}
         held_out = []
         for event in events:
@@ -106,9 +108,8 @@ class Fit:
                 lessons[event.pk] = payload
         return lessons, held_out
 
-    def _training_tasks(self) -> Any:
-        evaluated = policies.promotion(self._project).mode == "evaluate"
-        return holdout.training_tasks() if evaluated else None
+    def _training_tasks(self) -> QuerySet[AnnotatedTask] | None:
+        return holdout.training_tasks() if self._policy.mode == "evaluate" else None
 
     def _lineage(self) -> Lineage:
         folder = instances.folder_of(self._project.backend)

@@ -84,7 +84,7 @@ def base(project: Project) -> ModelVersion | None:
     It is the candidate, where there is one: it has learnt what the live version has not yet. Every
     move of the live pointer does away with the candidate, so after a rollback it is the live one.
     """
-    candidate = Alias.objects.filter(project=project, name=Alias.CANDIDATE).select_related("version").first()
+    candidate = Alias.objects.candidates().filter(project=project).first()
     return candidate.version if candidate else project.live
 
 
@@ -264,7 +264,7 @@ def _move(project: Project, version: ModelVersion, actor: str, reason: str, roll
         project=project, from_version=project.live, to_version=version, actor=actor, reason=reason, rollback=rollback
     )
     # What waited to be decided on was learnt from another version than the one that is live now.
-    Alias.objects.filter(project=project, name=Alias.CANDIDATE).delete()
+    Alias.objects.candidates().filter(project=project).delete()
     project.live = version
     if not version.label_config_hash or version.label_config_hash == config_hash(project.label_config):
         project.retraining_reason = ""

@@ -54,7 +54,7 @@ def some_versions(project, count):
 
 
 def orphan(text, hours):
-    blob = Blob.objects.create(digest=entries._digest(text.encode()), data=text.encode(), size=len(text))
+    blob = Blob.objects.create(digest=encode("key", text).digest, data=text.encode(), size=len(text))
     Blob.objects.filter(pk=blob.pk).update(stored_at=timezone.now() - timedelta(hours=hours))
     return blob
 

@@ -80,7 +80,7 @@ class MovesAdmin(JournalAdmin):
         self, request: HttpRequest, version: ModelVersion, target: ModelVersion, form: ReasonForm
     ) -> TemplateResponse:
         back = target != version
-        candidate = Alias.objects.filter(project=version.project_id, name=Alias.CANDIDATE).select_related("version")
+        candidate = Alias.objects.candidates().filter(project=version.project_id)
         context = {
             **self.admin_site.each_context(request),
             "title": f"Roll back to version {target.name}?" if back else f"Make version {target.name} live?",

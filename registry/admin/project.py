@@ -135,7 +135,7 @@ class ProjectAdmin(JournalAdmin):
 
     @admin.display(description="candidate")
     def candidate(self, project: Project) -> SafeString | str:
-        alias = Alias.objects.filter(project=project, name=Alias.CANDIDATE).select_related("version").first()
+        alias = Alias.objects.candidates().filter(project=project).first()
         if alias is None:
             return "– (what was trained last is live, or was rolled back from)"
         version = alias.version

@@ -2,7 +2,6 @@
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Q
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -153,8 +152,7 @@ class VersionPage(MovesAdmin):
 
     @admin.display(description="moves")
     def moves(self, version: ModelVersion) -> SafeString | str:
-        its = Promotion.objects.filter(Q(to_version=version) | Q(from_version=version))
-        moves = its.select_related("from_version", "to_version").order_by("-id")[:_MAX_MOVES]
+        moves = Promotion.objects.touching(version).order_by("-id")[:_MAX_MOVES]
         rows = [(moment(move.created_at), link(move, str(move)), kind(move), move.actor, move.reason) for move in moves]
         ledger = list_link("promotion", "What was live when", project__id__exact=version.project_id)
         return format_html("{} {}", table(("When", "From → to", "How", "By", "Reason"), rows), ledger)

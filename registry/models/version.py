@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db import models
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 
 
 class ModelVersion(models.Model):
@@ -69,6 +69,14 @@ class ModelVersion(models.Model):
         return self.name
 
 
+class AliasQuerySet(models.QuerySet["Alias"]):
+    """Queries over aliases."""
+
+    def candidates(self) -> "AliasQuerySet":
+        """Return the aliases of what training made last and did not make live, with their versions."""
+        return self.filter(name=Alias.CANDIDATE).select_related("version")
+
+
 class Alias(models.Model):
     """A name for one version of a project, beside which one is live.
 
@@ -85,6 +93,8 @@ class Alias(models.Model):
         default=False, help_text="Only users with the permission to change protected aliases may move or remove it."
     )
     changed_at = models.DateTimeField(auto_now=True)
+
+    objects = AliasQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "aliases"
@@ -109,6 +119,11 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         came = self.filter(project_id=version.project_id, to_version=version, rollback=False)
         last = came.select_related("from_version").order_by("-id").first()
         return last.from_version if last else None
+
+    def touching(self, version: ModelVersion) -> "PromotionQuerySet":
+        """Return the moves that the version became live by, or was live no more by, with both versions."""
+        its = self.filter(Q(to_version=version) | Q(from_version=version))
+        return its.select_related("from_version", "to_version")
 
     def with_end(self) -> "PromotionQuerySet":
         """Return the moves, each with the time of its project's next one as `ended_at`."""
